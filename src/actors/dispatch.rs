@@ -1,0 +1,192 @@
+//! One pass of the master: read ahead, call off, claim. It runs on a blocking thread and is all the Dispatcher's work.
+
+use std::time::Duration;
+
+use super::Parts;
+use crate::domain::credit::{CreditMeter, shares};
+use crate::domain::liveness::Liveness;
+use crate::domain::look_ahead::{Key, LookAhead};
+use crate::domain::time::{Mono, Timestamp};
+use crate::domain::{Due, GenerationId, TaskId};
+use crate::store::{Claimed, Fence, Order, Result};
+
+/// How far ahead the look-ahead reads.
+const WINDOW: Duration = Duration::from_secs(5);
+/// It reads on when less than this is left of it.
+const READ_ON: Duration = Duration::from_secs(3);
+/// Most tasks in memory.
+const CAPACITY: usize = 20_000;
+/// Most rows of one read.
+const READ_MAX: usize = 2_000;
+/// Most claims in one transaction.
+const CLAIM_MAX: usize = 1_000;
+/// Time between sweeps for what a hint has missed.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Most rows of a sweep: it begins with the oldest, so what it does not reach is reached when those are claimed.
+const SWEEP_MAX: usize = 500;
+/// A generation whose heartbeat counter has stood still this long gets nothing.
+const SILENT: Duration = Duration::from_millis(1_500);
+/// Without credit: the Executor says when there is some, and this is how long to wait for its word.
+const CREDIT_WAIT: Duration = Duration::from_millis(100);
+
+/// What the Dispatcher owns: a picture of the near future, and what it knows of the executors.
+pub struct Dispatch {
+    parts: Parts,
+    ahead: LookAhead,
+    meter: CreditMeter,
+    liveness: Liveness,
+    swept: Option<Mono>,
+}
+
+/// How a pass ended.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// When the next pass is due, from now.
+    pub next: Duration,
+    /// Claims were made for these generations.
+    pub assigned: Vec<GenerationId>,
+    /// The fence has refused: this node is not master any more.
+    pub deposed: bool,
+}
+
+impl Dispatch {
+    /// With nothing in memory yet.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            ahead: LookAhead::new(CAPACITY),
+            meter: CreditMeter::default(),
+            liveness: Liveness::default(),
+            swept: None,
+        }
+    }
+
+    /// Forgets everything: another node may have changed it.
+    pub fn clear(&mut self) {
+        self.ahead.clear();
+        self.swept = None;
+    }
+
+    /// Takes in hints.
+    pub fn hint(&mut self, tasks: &[Due]) {
+        self.ahead.insert(tasks);
+    }
+
+    /// One pass under `fence`.
+    pub fn pass(&mut self, fence: Fence) -> Result<Passed> {
+        let now = self.parts.database_clock.now();
+        self.read_on(now)?;
+        self.sweep()?;
+        let credits = self.credits()?;
+        let total = credits.iter().map(|(_, credit)| *credit).fold(0, u64::saturating_add);
+        let limit = usize::try_from(total).unwrap_or(usize::MAX).min(CLAIM_MAX);
+        let until = now.plus(self.parts.config.claim_lead);
+        let batch = self.ahead.take_due(until, limit);
+        let (overdue, batch): (Vec<Due>, Vec<Due>) =
+            batch.into_iter().partition(|due| due.misfire.is_over(due.due_at, now));
+        if !overdue.is_empty() {
+            self.call_off(fence, &overdue)?;
+        }
+        let mut passed = Passed { next: Duration::ZERO, assigned: Vec::new(), deposed: false };
+        if !batch.is_empty() {
+            self.claim(fence, &batch, &credits, &mut passed)?;
+        }
+        passed.next = self.next(total > 0);
+        Ok(passed)
+    }
+
+    fn read_on(&mut self, now: Timestamp) -> Result<()> {
+        let reached = self.ahead.horizon();
+        let far_enough = reached.is_some_and(|(at, _)| at >= now.plus(READ_ON));
+        if far_enough || !self.ahead.has_room() {
+            return Ok(());
+        }
+        let until = now.plus(WINDOW);
+        let read = self.parts.store.scheduled(reached, until, READ_MAX)?;
+        // A short read has seen everything until `until`; a full one only until its last row.
+        let end: Key = (until, TaskId(uuid::Uuid::max()));
+        let reached = read.last().filter(|_| read.len() >= READ_MAX).map_or(end, Due::key);
+        self.ahead.extend(&read, reached);
+        Ok(())
+    }
+
+    fn sweep(&mut self) -> Result<()> {
+        let now = self.parts.metrics.clock().mono();
+        if self.swept.is_some_and(|swept| now.since(swept) < SWEEP) {
+            return Ok(());
+        }
+        self.swept = Some(now);
+        if let Some((horizon, _)) = self.ahead.horizon() {
+            let oldest = self.parts.store.scheduled(None, horizon, SWEEP_MAX)?;
+            self.ahead.insert(&oldest);
+        }
+        Ok(())
+    }
+
+    fn credits(&mut self) -> Result<Vec<(GenerationId, u64)>> {
+        let loads = self.parts.store.loads()?;
+        let now = self.parts.metrics.clock().mono();
+        let counters: Vec<_> = loads.iter().map(|load| (load.generation, load.counter)).collect();
+        self.liveness.observe(&counters, now);
+        let living: Vec<_> = loads.iter().map(|load| load.generation).collect();
+        self.meter.keep(&living);
+        let buffer = self.parts.config.claim_buffer;
+        Ok(loads
+            .iter()
+            .filter(|load| self.liveness.silence(load.generation, now).is_none_or(|silent| silent < SILENT))
+            .map(|load| (load.generation, self.meter.credit(load.generation, load.load, buffer, now)))
+            .collect())
+    }
+
+    fn call_off(&mut self, fence: Fence, overdue: &[Due]) -> Result<()> {
+        let expired = self.parts.store.expire(fence, overdue).inspect_err(|_| self.ahead.put_back(overdue))?;
+        for id in expired {
+            log::info!("task {id} has expired: it was due longer ago than its misfire policy allows");
+        }
+        Ok(())
+    }
+
+    fn claim(
+        &mut self,
+        fence: Fence,
+        batch: &[Due],
+        credits: &[(GenerationId, u64)],
+        passed: &mut Passed,
+    ) -> Result<()> {
+        let generations = shares(credits, batch.len());
+        let orders: Vec<Order> =
+            batch.iter().zip(generations).map(|(due, generation)| Order { due: *due, generation }).collect();
+        let timer = self.parts.metrics.claim.start_timer();
+        // An error may have come after the commit: what was claimed is then refused the next time, being dispatched.
+        let claimed = self.parts.store.claim(fence, &orders).inspect_err(|_| self.ahead.put_back(batch))?;
+        timer.observe_duration();
+        match claimed {
+            Claimed::Fenced => passed.deposed = true,
+            Claimed::Done { claims, refused } => {
+                let back: Vec<Due> =
+                    orders.iter().filter(|order| refused.contains(&order.generation)).map(|order| order.due).collect();
+                self.ahead.put_back(&back);
+                let made: usize = claims.iter().map(|(_, claims)| claims.len()).sum();
+                self.parts.metrics.claims.inc_by(u64::try_from(made).unwrap_or(0));
+                passed.assigned = claims.into_iter().map(|(generation, _)| generation).collect();
+            }
+        }
+        Ok(())
+    }
+
+    /// When there is something to do again.
+    fn next(&self, has_credit: bool) -> Duration {
+        let now = self.parts.metrics.clock().mono();
+        let sweep = self.swept.map_or(Duration::ZERO, |swept| swept.plus(SWEEP).since(now));
+        if self.ahead.has_ready() {
+            return if has_credit { Duration::ZERO } else { CREDIT_WAIT.min(sweep) };
+        }
+        let lead = self.parts.config.claim_lead;
+        let ripe = self.ahead.next_due().map(|due_at| {
+            let at = self.parts.database_clock.fire_at(due_at).minus(lead);
+            // A fifth of the lead is waited for more to claim with it: one commit for many.
+            at.since(now).max(lead / 5)
+        });
+        ripe.map_or(sweep, |ripe| ripe.min(sweep))
+    }
+}

@@ -1,0 +1,89 @@
+//! Heartbeat: says that this generation is alive, and looks at the database's clock.
+//!
+//! In: its own tick. Out: heartbeats and clock samples. Owns: nothing. Never: decides who is dead.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::vital::{Vital, vital_signs};
+use super::{Parts, Set, blocking};
+use crate::clock::DatabaseClock;
+use crate::domain::clock_map::Sample;
+use crate::metrics::ActorName;
+use crate::store::{Beat, Result, Store};
+
+/// See the module.
+pub struct Heartbeat {
+    parts: Parts,
+    set: Set,
+    vital: Vital,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Tick;
+
+impl Heartbeat {
+    /// For this set.
+    pub fn new(parts: Parts, set: Set) -> Self {
+        Self { vital: Vital::new(ActorName::Heartbeat, &parts, &set), parts, set }
+    }
+
+    fn pass(&self) -> impl ActorFuture<Self, Output = ()> + use<> {
+        let begun = self.vital.begin();
+        let (parts, set) = (self.parts.clone(), self.set.clone());
+        let beaten = blocking(move || {
+            let offset_us = sample(&*parts.store, &parts.database_clock)?;
+            let beat = Beat { free_slots: set.calls.free_slots(), clock_offset_us: offset_us };
+            parts.store.beat(set.generation, beat)
+        });
+        beaten.into_actor(self).map(move |result, actor, ctx: &mut Context<Self>| {
+            drop(begun);
+            ctx.notify_later(Tick, actor.after(result));
+        })
+    }
+
+    fn after(&self, result: Result<()>) -> Duration {
+        if let Err(cause) = result {
+            self.vital.failed("no heartbeat", &cause);
+        }
+        self.parts
+            .metrics
+            .clock_steps
+            .inc_by(self.parts.database_clock.steps().saturating_sub(self.parts.metrics.clock_steps.get()));
+        self.parts.config.heartbeat
+    }
+}
+
+/// Looks at the database's clock once; the database's clock minus this machine's wall clock, in microseconds.
+///
+/// # Errors
+/// The database does not answer.
+pub fn sample(store: &dyn Store, database_clock: &DatabaseClock) -> Result<i64> {
+    let sent = database_clock.clock().mono();
+    let value = store.now()?;
+    let received = database_clock.clock().mono();
+    if database_clock.observe(Sample { value, sent, received }) {
+        log::warn!("the database's clock was set: it says {value} now");
+    }
+    Ok(value.micros().saturating_sub(database_clock.clock().wall().micros()))
+}
+
+impl Actor for Heartbeat {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.notify(Tick);
+    }
+}
+
+impl Handler<Tick> for Heartbeat {
+    type Result = ();
+
+    fn handle(&mut self, _: Tick, ctx: &mut Self::Context) {
+        ctx.spawn(self.pass());
+    }
+}
+
+vital_signs!(Heartbeat);

@@ -1,0 +1,158 @@
+//! The settings of each component, typed and with their units. Where they come from is `cli::settings`'s matter.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// Everything a node is started with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeConfig {
+    /// The node's name, in `/v1/cluster` and in every claim; the host name unless said.
+    pub name: String,
+    /// Where the embedded database and its lock file are.
+    pub data_dir: PathBuf,
+    /// The REST API.
+    pub api: ApiConfig,
+    /// The embedded queue.
+    pub queue: QueueConfig,
+    /// The actors.
+    pub actors: ActorsConfig,
+    /// HTTP targets.
+    pub http: HttpConfig,
+    /// How long a stop waits for calls in flight.
+    pub drain: Duration,
+}
+
+/// The REST API.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiConfig {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// It may listen beyond loopback though there is no authentication.
+    pub allow_unauthenticated: bool,
+    /// Further names by which browsers and clients may call it (`Host`), besides its addresses and `localhost`.
+    pub allowed_hosts: Vec<String>,
+    /// Longest time for a request's head and body to come in.
+    pub client_timeout: Duration,
+    /// Threads that serve requests.
+    pub threads: usize,
+}
+
+/// The embedded queue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueConfig {
+    /// Most bytes of submissions that wait for their commit; more are answered `503`.
+    pub bytes_max: usize,
+    /// Longest wait of a publisher for its commit; then it is told to repeat.
+    pub publish_timeout: Duration,
+}
+
+/// The actors' times and sizes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ActorsConfig {
+    /// Calls at once.
+    pub slots: u32,
+    /// Most claims of this node that are not settled.
+    pub claim_buffer: u64,
+    /// How long before `due_at` the master claims.
+    pub claim_lead: Duration,
+    /// Time between heartbeats.
+    pub heartbeat: Duration,
+    /// Time between looks of the resolver.
+    pub resolve: Duration,
+    /// The master's lease.
+    pub lease: Duration,
+    /// Time between its renewals.
+    pub renew: Duration,
+    /// A generation whose counter stands still this long is dead.
+    pub dead_after: Duration,
+    /// No answer within this time is a stall.
+    pub stall_after: Duration,
+    /// Restarts within [`ActorsConfig::restart_window`] after which the process gives up.
+    pub restarts_max: usize,
+    /// See [`ActorsConfig::restarts_max`].
+    pub restart_window: Duration,
+}
+
+/// HTTP targets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpConfig {
+    /// Only public addresses may be called (and those of `allow`): on by itself as soon as others than this machine's
+    /// own users can submit.
+    pub guard: bool,
+    /// Networks that may be called in spite of the guard.
+    pub allow: Vec<IpNet>,
+    /// Longest time for a connection to be made (name, TCP, TLS).
+    pub connect_timeout: Duration,
+    /// A kept connection is used again only this shortly after its last answer: later, the server may be closing it.
+    pub reuse_within: Duration,
+    /// Statuses that proxies answer when nobody knows whether the request got through: ambiguous.
+    pub ambiguous_statuses: Vec<u16>,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            allow_unauthenticated: false,
+            allowed_hosts: Vec::new(),
+            client_timeout: Duration::from_secs(5),
+            threads: 2,
+        }
+    }
+}
+
+impl Default for QueueConfig {
+    fn default() -> Self {
+        Self { bytes_max: 64 * 1024 * 1024, publish_timeout: Duration::from_secs(10) }
+    }
+}
+
+impl Default for ActorsConfig {
+    fn default() -> Self {
+        Self {
+            slots: 256,
+            claim_buffer: 2_000,
+            claim_lead: Duration::from_millis(50),
+            heartbeat: Duration::from_millis(500),
+            resolve: Duration::from_millis(250),
+            lease: Duration::from_secs(3),
+            renew: Duration::from_millis(750),
+            dead_after: Duration::from_secs(3),
+            stall_after: Duration::from_secs(5),
+            restarts_max: 5,
+            restart_window: Duration::from_mins(1),
+        }
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        let mut ambiguous_statuses = vec![408, 502, 504];
+        ambiguous_statuses.extend(520..=527);
+        Self {
+            guard: false,
+            allow: Vec::new(),
+            connect_timeout: Duration::from_secs(5),
+            reuse_within: Duration::from_millis(900),
+            ambiguous_statuses,
+        }
+    }
+}
+
+impl NodeConfig {
+    /// The defaults, under this name.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            data_dir: PathBuf::from("./data"),
+            api: ApiConfig::default(),
+            queue: QueueConfig::default(),
+            actors: ActorsConfig::default(),
+            http: HttpConfig::default(),
+            drain: Duration::from_secs(20),
+        }
+    }
+}

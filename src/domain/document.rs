@@ -1,0 +1,318 @@
+//! A submission as it comes from outside (REST body, batch item, topic record) and its way to a [`NewTask`].
+//!
+//! One JSON form for all ways in. Everything is checked here, once; what passes may be stored as it is.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::ids::TaskId;
+use super::invalid::{Invalid, pointer_part};
+use super::limits::{
+    AHEAD_MAX, ATTEMPTS_MAX, BACKOFF_MAX, LABEL_CHARS_MAX, LABELS_MAX, PRIORITY_MAX, TIMEOUT_DEFAULT, TIMEOUT_MS,
+};
+use super::payload::{Payload, minified};
+use super::retry::RetryPolicy;
+use super::target_document::TargetDocument;
+use super::task::{Delivery, Misfire, NewTask, Spec};
+use super::time::{Timestamp, millis_of};
+
+/// A submission's JSON, before it is checked.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    id: Option<String>,
+    run_at: Option<String>,
+    delay_ms: Option<u64>,
+    target: TargetDocument,
+    payload: Option<Box<RawValue>>,
+    delivery: Option<Delivery>,
+    retry: Option<RetryDocument>,
+    timeout_ms: Option<u64>,
+    misfire: Option<Misfire>,
+    priority: Option<u64>,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct RetryDocument {
+    max_attempts: Option<u64>,
+    initial_ms: Option<u64>,
+    factor: Option<f64>,
+    max_ms: Option<u64>,
+    jitter: Option<f64>,
+}
+
+/// Where a submission's id came from besides the document.
+#[derive(Debug, Clone, Copy)]
+pub struct Received<'a> {
+    /// The header `Idempotency-Key`, or the record's key on the topic (which must be the id).
+    pub idempotency_key: Option<&'a str>,
+    /// The database's clock at receipt: what `delay_ms` counts from.
+    pub at: Timestamp,
+}
+
+impl Document {
+    /// Reads a JSON text.
+    ///
+    /// # Errors
+    /// Not JSON, a wrong type, an unknown or a doubled field: with the field's pointer.
+    pub fn parse(json: &[u8]) -> Result<Self, Invalid> {
+        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        let document = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let pointer = pointer_of(error.path());
+            Invalid::new(pointer, error.inner(), "a JSON object with the fields of a task")
+        })?;
+        deserializer.end().map_err(|error| Invalid::new("", error, "one JSON object and nothing after it"))?;
+        Ok(document)
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// The first field that is not allowed. Nothing was stored.
+    pub fn check(self, received: Received<'_>) -> Result<NewTask, Invalid> {
+        let fingerprint = self.fingerprint()?;
+        let id = self.task_id(received.idempotency_key)?;
+        let run_at = self.instant(received.at)?;
+        let spec = Spec {
+            target: self.target.check().map_err(|invalid| invalid.under("/target"))?,
+            payload: self.payload.as_deref().map(Payload::read).transpose()?.unwrap_or_default(),
+            delivery: self.delivery.unwrap_or_default(),
+            retry: self.retry.map_or_else(|| Ok(RetryPolicy::default()), RetryDocument::check)?,
+            timeout: timeout(self.timeout_ms)?,
+            misfire: self.misfire.unwrap_or_default(),
+            priority: priority(self.priority)?,
+            labels: labels(self.labels.unwrap_or_default())?,
+        };
+        Ok(NewTask { id, run_at, spec, fingerprint })
+    }
+
+    /// SHA-256 of the document as submitted, white space aside; `delay_ms` stays unresolved, so that a repeat of the
+    /// same request is the same task.
+    fn fingerprint(&self) -> Result<[u8; 32], Invalid> {
+        let json = serde_json::to_string(self).map_err(|error| Invalid::new("", error, "a JSON object"))?;
+        Ok(Sha256::digest(minified(&json).as_bytes()).into())
+    }
+
+    fn task_id(&self, key: Option<&str>) -> Result<TaskId, Invalid> {
+        match (&self.id, key) {
+            (Some(id), Some(_)) => {
+                Err(Invalid::new("/id", id, "no id where the header Idempotency-Key is given, which becomes the id"))
+            }
+            (Some(id), None) => {
+                Uuid::parse_str(id).map(TaskId).map_err(|_| Invalid::new("/id", id, "a UUID, or none to have one made"))
+            }
+            (None, Some(key)) => Ok(TaskId::from_key(key)),
+            (None, None) => Ok(TaskId(Uuid::now_v7())),
+        }
+    }
+
+    fn instant(&self, now: Timestamp) -> Result<Timestamp, Invalid> {
+        let latest = now.plus(AHEAD_MAX);
+        match (&self.run_at, self.delay_ms) {
+            (Some(run_at), None) => {
+                let at = Timestamp::parse(run_at).ok_or_else(|| {
+                    Invalid::new(
+                        "/run_at",
+                        run_at,
+                        "an RFC 3339 instant with an offset, like 2026-12-24T18:00:00+01:00",
+                    )
+                })?;
+                if at > latest {
+                    return Err(Invalid::new("/run_at", run_at, format!("at most 10 years ahead, until {latest}")));
+                }
+                Ok(at)
+            }
+            (None, Some(delay_ms)) => {
+                let delay = Duration::from_millis(delay_ms);
+                if delay > AHEAD_MAX {
+                    return Err(Invalid::new(
+                        "/delay_ms",
+                        delay_ms,
+                        format!("0 to {} (10 years)", millis_of(AHEAD_MAX)),
+                    ));
+                }
+                Ok(now.plus(delay))
+            }
+            (Some(run_at), Some(_)) => Err(Invalid::new("/run_at", run_at, "either run_at or delay_ms, not both")),
+            (None, None) => Err(Invalid::new("/run_at", "missing", "either run_at or delay_ms")),
+        }
+    }
+}
+
+impl RetryDocument {
+    fn check(self) -> Result<RetryPolicy, Invalid> {
+        let default = RetryPolicy::default();
+        let longest = millis_of(BACKOFF_MAX);
+        let max_attempts = self.max_attempts.unwrap_or(u64::from(default.max_attempts));
+        let policy = RetryPolicy {
+            max_attempts: u32::try_from(max_attempts)
+                .ok()
+                .filter(|n| (1..=ATTEMPTS_MAX).contains(n))
+                .ok_or_else(|| Invalid::new("/retry/max_attempts", max_attempts, format!("1 to {ATTEMPTS_MAX}")))?,
+            initial_ms: self.initial_ms.unwrap_or(default.initial_ms),
+            factor: self.factor.unwrap_or(default.factor),
+            max_ms: self.max_ms.unwrap_or(default.max_ms),
+            jitter: self.jitter.unwrap_or(default.jitter),
+        };
+        for (pointer, ms) in [("/retry/initial_ms", policy.initial_ms), ("/retry/max_ms", policy.max_ms)] {
+            if ms > longest {
+                return Err(Invalid::new(pointer, ms, format!("0 to {longest}")));
+            }
+        }
+        if !(1.0..=100.0).contains(&policy.factor) {
+            return Err(Invalid::new("/retry/factor", policy.factor, "1 to 100"));
+        }
+        if !(0.0..=1.0).contains(&policy.jitter) {
+            return Err(Invalid::new("/retry/jitter", policy.jitter, "0 to 1"));
+        }
+        Ok(policy)
+    }
+}
+
+fn timeout(ms: Option<u64>) -> Result<Duration, Invalid> {
+    match ms {
+        None => Ok(TIMEOUT_DEFAULT),
+        Some(ms) if TIMEOUT_MS.contains(&ms) => Ok(Duration::from_millis(ms)),
+        Some(ms) => Err(Invalid::new("/timeout_ms", ms, format!("{} to {}", TIMEOUT_MS.start(), TIMEOUT_MS.end()))),
+    }
+}
+
+fn priority(priority: Option<u64>) -> Result<u8, Invalid> {
+    let given = priority.unwrap_or(0);
+    u8::try_from(given)
+        .ok()
+        .filter(|p| *p <= PRIORITY_MAX)
+        .ok_or_else(|| Invalid::new("/priority", given, format!("0 to {PRIORITY_MAX}")))
+}
+
+fn labels(labels: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Invalid> {
+    if labels.len() > LABELS_MAX {
+        return Err(Invalid::new("/labels", format!("{} labels", labels.len()), format!("at most {LABELS_MAX}")));
+    }
+    for (name, value) in &labels {
+        for part in [name, value] {
+            let fits = part.chars().count() <= LABEL_CHARS_MAX && !part.contains('\0');
+            if !fits || name.is_empty() {
+                let pointer = format!("/labels{}", pointer_part(name));
+                return Err(Invalid::new(
+                    pointer,
+                    part,
+                    format!("1 to {LABEL_CHARS_MAX} characters, none of them NUL"),
+                ));
+            }
+        }
+    }
+    Ok(labels)
+}
+
+/// The path of a field as a JSON pointer.
+fn pointer_of(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => pointer_part(key),
+            Segment::Enum { variant } => pointer_part(variant),
+            Segment::Unknown => String::new(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_790_000_000_000_000);
+
+    fn check(json: &str) -> Result<NewTask, Invalid> {
+        Document::parse(json.as_bytes())?.check(Received { idempotency_key: None, at: NOW })
+    }
+
+    fn pointer(json: &str) -> String {
+        check(json).expect_err(json).pointer
+    }
+
+    #[test]
+    fn the_shortest_submission_takes_every_default() {
+        let task = check(r#"{"delay_ms": 3000, "target": {"type": "log"}}"#).unwrap();
+        assert_eq!(task.run_at, NOW.plus(Duration::from_secs(3)));
+        assert_eq!(task.spec.delivery, Delivery::AtMostOnce);
+        assert_eq!(task.spec.timeout, TIMEOUT_DEFAULT);
+        assert_eq!(task.spec.payload, Payload::Empty);
+    }
+
+    #[test]
+    fn each_bad_field_is_named() {
+        let with = |fields: &str| format!(r#"{{"delay_ms": 1, "target": {{"type": "log"}}, {fields}}}"#);
+        for (json, field) in [
+            (with(r#""priority": 10"#), "/priority"),
+            (with(r#""priority": "high""#), "/priority"),
+            (with(r#""retry": {"max_attempts": 0}"#), "/retry/max_attempts"),
+            (with(r#""retry": {"factor": 0.5}"#), "/retry/factor"),
+            (with(r#""retry": {"tries": 3}"#), "/retry/tries"),
+            (with(r#""timeout_ms": 0"#), "/timeout_ms"),
+            (with(r#""id": "42""#), "/id"),
+            (with(r#""when": 1"#), "/when"),
+            (with(r#""labels": {"": "x"}"#), "/labels/"),
+            (with(r#""run_at": "2026-12-24T18:00:00Z""#), "/run_at"),
+            (r#"{"target": {"type": "log"}}"#.to_owned(), "/run_at"),
+            (r#"{"run_at": "2026-12-24T18:00:00", "target": {"type": "log"}}"#.to_owned(), "/run_at"),
+            (r#"{"run_at": "9999-01-01T00:00:00Z", "target": {"type": "log"}}"#.to_owned(), "/run_at"),
+            (r#"{"delay_ms": 1, "target": {"type": "fax"}}"#.to_owned(), "/target/type"),
+            (r#"{"delay_ms": 1, "target": {"type": "http", "url": "ftp://x/"}}"#.to_owned(), "/target/url"),
+            (r#"{"delay_ms": -1, "target": {"type": "log"}}"#.to_owned(), "/delay_ms"),
+        ] {
+            assert_eq!(pointer(&json), field, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_year_9999_is_too_far_but_the_past_is_no_error() {
+        assert!(check(r#"{"run_at": "1999-01-01T00:00:00Z", "target": {"type": "log"}}"#).is_ok());
+    }
+
+    #[test]
+    fn the_fingerprint_is_of_the_document_not_of_its_white_space_or_the_time() {
+        let print = |json: &str, at: Timestamp| {
+            Document::parse(json.as_bytes()).unwrap().check(Received { idempotency_key: None, at }).unwrap().fingerprint
+        };
+        let first = print(r#"{"delay_ms":5,"target":{"type":"log"},"payload":{"a":1}}"#, NOW);
+        let later = print(
+            r#"{ "payload": {"a": 1}, "delay_ms": 5, "target": {"type": "log"} }"#,
+            NOW.plus(Duration::from_secs(9)),
+        );
+        assert_eq!(first, later);
+        assert_ne!(first, print(r#"{"delay_ms":5,"target":{"type":"log"},"payload":{"a":2}}"#, NOW));
+    }
+
+    #[test]
+    fn broken_truncated_and_trailing_json_are_refused() {
+        for json in ["", "{", "[]", "{} {}", "nul", "\"x\""] {
+            assert!(Document::parse(json.as_bytes()).is_err(), "{json}");
+        }
+        let deep = format!(
+            r#"{{"delay_ms": 1, "target": {{"type": "log"}}, "payload": {}{}}}"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        assert_eq!(pointer(&deep), "/payload");
+        assert!(Document::parse("[".repeat(100_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_key_and_an_id_do_not_go_together() {
+        let document = Document::parse(
+            br#"{"id": "0199c0de-0000-7000-8000-000000000001", "delay_ms": 1, "target": {"type": "log"}}"#,
+        )
+        .unwrap();
+        let invalid = document.check(Received { idempotency_key: Some("k"), at: NOW }).unwrap_err();
+        assert_eq!(invalid.pointer, "/id");
+    }
+}

@@ -1,0 +1,66 @@
+//! The master's flag: an epoch and how long it may be trusted, never a bare yes.
+
+use std::time::Duration;
+
+use super::ids::Epoch;
+use super::time::Mono;
+
+/// What a node knows of its own mastership. It gates the Dispatcher to spare useless work; safety is the fence's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mastership {
+    /// Another node is master, or none.
+    #[default]
+    Follower,
+    /// This generation is master, as far as it can know until `trusted_until`.
+    Master {
+        /// The fencing token of this reign.
+        epoch: Epoch,
+        /// After this instant the lease may be another's.
+        trusted_until: Mono,
+    },
+}
+
+impl Mastership {
+    /// After a take-over or a renewal that was asked for at `sent` and granted for `lease`.
+    ///
+    /// The right counts from *before* the question was sent, less a margin for clocks that run apart.
+    pub fn granted(epoch: Epoch, sent: Mono, lease: Duration, margin: Duration) -> Self {
+        Self::Master { epoch, trusted_until: sent.plus(lease.saturating_sub(margin)) }
+    }
+
+    /// The epoch to claim under at `now`; `None` when this node must not claim.
+    pub fn epoch_at(self, now: Mono) -> Option<Epoch> {
+        match self {
+            Self::Master { epoch, trusted_until } if now < trusted_until => Some(epoch),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(3);
+    const MARGIN: Duration = Duration::from_millis(500);
+
+    #[test]
+    fn trust_ends_a_margin_before_the_lease_counted_from_the_question() {
+        let sent = Mono(Duration::from_secs(100));
+        let flag = Mastership::granted(Epoch(7), sent, LEASE, MARGIN);
+        assert_eq!(flag.epoch_at(sent), Some(Epoch(7)));
+        assert_eq!(flag.epoch_at(sent.plus(Duration::from_millis(2_499))), Some(Epoch(7)));
+        assert_eq!(flag.epoch_at(sent.plus(Duration::from_millis(2_500))), None);
+    }
+
+    #[test]
+    fn a_follower_never_claims() {
+        assert_eq!(Mastership::Follower.epoch_at(Mono::default()), None);
+    }
+
+    #[test]
+    fn a_margin_longer_than_the_lease_trusts_nothing() {
+        let flag = Mastership::granted(Epoch(1), Mono::default(), MARGIN, LEASE);
+        assert_eq!(flag.epoch_at(Mono::default()), None);
+    }
+}

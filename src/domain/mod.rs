@@ -1,0 +1,34 @@
+//! The rules, pure: no clock, no I/O, no thread. Time and chance are passed in.
+//!
+//! Everything here can be tested by calling it. The actors are thin shells around these decisions and the store
+//! makes them durable; where the two meet, the *row* is the truth and a value of this module only its picture.
+
+pub mod attempt;
+pub mod claim;
+pub mod clock_map;
+pub mod credit;
+pub mod document;
+pub mod ids;
+pub mod invalid;
+pub mod limits;
+pub mod liveness;
+pub mod look_ahead;
+pub mod mastership;
+pub mod payload;
+pub mod retry;
+pub mod settlement;
+pub mod state;
+pub mod target;
+pub mod target_document;
+pub mod task;
+pub mod time;
+
+pub use attempt::{Attempt, AttemptOutcome, Outcome};
+pub use claim::{Claim, ClaimedTask, Due};
+pub use ids::{Epoch, GenerationId, TaskId};
+pub use invalid::Invalid;
+pub use settlement::Verdict;
+pub use state::State;
+pub use target::{HttpTarget, KafkaTarget, Target};
+pub use task::{Delivery, Misfire, NewTask, Spec, Task};
+pub use time::{Mono, Timestamp};

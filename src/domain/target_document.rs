@@ -1,0 +1,199 @@
+//! The `target` of a submission, before it is checked.
+
+use std::collections::BTreeMap;
+
+use http::{HeaderName, HeaderValue, Method};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::invalid::{Invalid, pointer_part};
+use super::limits::{HEADER_BYTES_MAX, HEADERS_MAX, URL_BYTES_MAX};
+use super::target::{HttpTarget, KafkaTarget, Target};
+
+/// Headers that the scheduler or the connection sets: a task must not.
+const RESERVED_HEADERS: [&str; 13] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "idempotency-key",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-task-attempt",
+    "x-task-id",
+];
+
+/// What `type` may say.
+const KINDS: &str = "\"http\", \"kafka\" or \"log\"";
+
+/// Longest topic name (Kafka's own limit), in characters.
+const TOPIC_CHARS_MAX: usize = 249;
+
+/// All fields of all kinds: flat, so that a wrong one is still found by its own pointer.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetDocument {
+    r#type: String,
+    url: Option<String>,
+    method: Option<String>,
+    headers: Option<BTreeMap<String, String>>,
+    topic: Option<String>,
+    key: Option<String>,
+}
+
+impl TargetDocument {
+    /// Checks every field; pointers are relative to the target.
+    pub(super) fn check(self) -> Result<Target, Invalid> {
+        match self.r#type.as_str() {
+            "http" => self.http(),
+            "kafka" => self.kafka(),
+            "log" => self.log(),
+            other => Err(Invalid::new("/type", other, KINDS)),
+        }
+    }
+
+    fn http(self) -> Result<Target, Invalid> {
+        refuse("/topic", self.topic.as_ref(), "http")?;
+        refuse("/key", self.key.as_ref(), "http")?;
+        let url = self.url.ok_or_else(|| Invalid::new("/url", "missing", "an http or https URL"))?;
+        let method = self.method.unwrap_or_else(|| "POST".to_owned());
+        Ok(Target::Http(HttpTarget {
+            url: checked_url(&url)?,
+            method: checked_method(&method)?,
+            headers: checked_headers(self.headers.unwrap_or_default())?,
+        }))
+    }
+
+    fn kafka(self) -> Result<Target, Invalid> {
+        refuse("/url", self.url.as_ref(), "kafka")?;
+        refuse("/method", self.method.as_ref(), "kafka")?;
+        let topic = self.topic.ok_or_else(|| Invalid::new("/topic", "missing", "the name of a topic"))?;
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let fits = (1..=TOPIC_CHARS_MAX).contains(&topic.len()) && topic.chars().all(legal);
+        if !fits || topic == "." || topic == ".." {
+            let allowed = format!("1 to {TOPIC_CHARS_MAX} characters of a-z, A-Z, 0-9, '.', '_' and '-'");
+            return Err(Invalid::new("/topic", topic, allowed));
+        }
+        let headers = self.headers.unwrap_or_default();
+        if headers.len() > HEADERS_MAX {
+            return Err(Invalid::new(
+                "/headers",
+                format!("{} headers", headers.len()),
+                format!("at most {HEADERS_MAX}"),
+            ));
+        }
+        Ok(Target::Kafka(KafkaTarget { topic, key: self.key, headers }))
+    }
+
+    fn log(self) -> Result<Target, Invalid> {
+        for (pointer, field) in
+            [("/url", &self.url), ("/method", &self.method), ("/topic", &self.topic), ("/key", &self.key)]
+        {
+            refuse(pointer, field.as_ref(), "log")?;
+        }
+        if self.headers.is_some() {
+            return Err(Invalid::new("/headers", "given", "no headers for a target of type log"));
+        }
+        Ok(Target::Log)
+    }
+}
+
+fn refuse(pointer: &str, field: Option<&String>, kind: &str) -> Result<(), Invalid> {
+    match field {
+        None => Ok(()),
+        Some(value) => Err(Invalid::new(pointer, value, format!("nothing for a target of type {kind}"))),
+    }
+}
+
+fn checked_url(text: &str) -> Result<String, Invalid> {
+    const ALLOWED: &str = "an absolute http or https URL with a host and without user name or password";
+    let refused = || Invalid::new("/url", text, ALLOWED);
+    let url = Url::parse(text).map_err(|_| refused())?;
+    let anonymous = url.username().is_empty() && url.password().is_none();
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !anonymous || url.port() == Some(0) {
+        return Err(refused());
+    }
+    if text.len() > URL_BYTES_MAX {
+        return Err(Invalid::new("/url", format!("{} bytes", text.len()), format!("at most {URL_BYTES_MAX} bytes")));
+    }
+    Ok(text.to_owned())
+}
+
+fn checked_method(method: &str) -> Result<String, Invalid> {
+    let known = Method::from_bytes(method.as_bytes()).ok().filter(|m| *m != Method::CONNECT);
+    let upper = !method.chars().any(|c| c.is_ascii_lowercase());
+    match known.filter(|_| upper) {
+        Some(method) => Ok(method.to_string()),
+        None => Err(Invalid::new("/method", method, "an HTTP method in upper case, not CONNECT")),
+    }
+}
+
+fn checked_headers(headers: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Invalid> {
+    if headers.len() > HEADERS_MAX {
+        return Err(Invalid::new("/headers", format!("{} headers", headers.len()), format!("at most {HEADERS_MAX}")));
+    }
+    let mut checked = BTreeMap::new();
+    for (name, value) in headers {
+        let pointer = format!("/headers{}", pointer_part(&name));
+        let lower = HeaderName::try_from(&name)
+            .map_err(|_| Invalid::new(&pointer, &name, "a header name of RFC 9110's token characters"))?
+            .to_string();
+        if RESERVED_HEADERS.contains(&lower.as_str()) || lower.starts_with("x-task-") {
+            return Err(Invalid::new(pointer, name, "no header that the scheduler or the connection sets itself"));
+        }
+        if value.len() > HEADER_BYTES_MAX || HeaderValue::try_from(&value).is_err() {
+            let allowed = format!("at most {HEADER_BYTES_MAX} bytes without line breaks or other control characters");
+            return Err(Invalid::new(pointer, value, allowed));
+        }
+        if checked.insert(lower, value).is_some() {
+            return Err(Invalid::new(pointer, name, "each header once, whatever its case"));
+        }
+    }
+    Ok(checked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pointer(json: &str) -> String {
+        let document: TargetDocument = serde_json::from_str(json).expect(json);
+        document.check().expect_err(json).pointer
+    }
+
+    #[test]
+    fn each_bad_field_is_named() {
+        for (json, field) in [
+            (r#"{"type": "http"}"#, "/url"),
+            (r#"{"type": "http", "url": "/relative"}"#, "/url"),
+            (r#"{"type": "http", "url": "file:///etc/passwd"}"#, "/url"),
+            (r#"{"type": "http", "url": "http://me@host/"}"#, "/url"),
+            (r#"{"type": "http", "url": "http://:secret@host/"}"#, "/url"),
+            (r#"{"type": "http", "url": "http://host:99999/"}"#, "/url"),
+            (r#"{"type": "http", "url": "http://h/", "method": "GET IT"}"#, "/method"),
+            (r#"{"type": "http", "url": "http://h/", "method": "CONNECT"}"#, "/method"),
+            (r#"{"type": "http", "url": "http://h/", "headers": {"a b": "c"}}"#, "/headers/a b"),
+            (r#"{"type": "http", "url": "http://h/", "headers": {"a": "c\r\nd: e"}}"#, "/headers/a"),
+            (r#"{"type": "http", "url": "http://h/", "headers": {"Host": "other"}}"#, "/headers/Host"),
+            (r#"{"type": "http", "url": "http://h/", "headers": {"A": "1", "a": "2"}}"#, "/headers/a"),
+            (r#"{"type": "http", "url": "http://h/", "topic": "t"}"#, "/topic"),
+            (r#"{"type": "kafka", "topic": "no spaces"}"#, "/topic"),
+            (r#"{"type": "log", "url": "http://h/"}"#, "/url"),
+        ] {
+            assert_eq!(pointer(json), field, "{json}");
+        }
+    }
+
+    #[test]
+    fn any_method_and_header_names_of_any_case_are_taken() {
+        let json = r#"{"type": "http", "url": "https://h/x?y", "method": "PURGE", "headers": {"X-Mine": "1"}}"#;
+        let Target::Http(http) = serde_json::from_str::<TargetDocument>(json).unwrap().check().unwrap() else {
+            panic!("not http");
+        };
+        assert_eq!((http.method.as_str(), http.headers["x-mine"].as_str()), ("PURGE", "1"));
+    }
+}

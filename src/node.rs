@@ -1,0 +1,193 @@
+//! The composition root: builds a node's parts, starts them, and drains them when it is told to stop.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use actix_web::dev::ServerHandle;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::actors::supervisor::{Shutdown, Supervisor};
+use crate::actors::timer::Timer;
+use crate::actors::{NodeIdentity, Parts, Status};
+use crate::api::{self, ApiState};
+use crate::clock::{Clock, DatabaseClock};
+use crate::config::NodeConfig;
+use crate::dashboard;
+use crate::domain::clock_map::ClockMap;
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+use crate::queue::embedded::EmbeddedQueue;
+use crate::store::StoreError;
+use crate::store::sqlite::SqliteStore;
+use crate::targets::http::HttpCaller;
+use crate::targets::log::LogTarget;
+use crate::targets::router::Router;
+
+/// How long a stop waits for requests that are being answered.
+const API_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Why a node did not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Its address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}; stop whoever uses it, or choose another with --listen")]
+    Address {
+        /// As configured.
+        address: SocketAddr,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// Its database cannot be used.
+    #[error("{0}")]
+    Database(#[from] StoreError),
+    /// The system refused something the node needs.
+    #[error("the node cannot start: {0}")]
+    Setup(String),
+    /// Its actors kept dying.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl NodeError {
+    /// The process's exit code for it: 2 for what the settings can mend, 70 for an inner failure.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Address { .. } | Self::Database(_) => 2,
+            Self::Setup(_) | Self::Broken(_) => 70,
+        }
+    }
+}
+
+/// Runs a node until it is told to stop.
+///
+/// # Errors
+/// It cannot start, or its actors kept dying.
+pub fn run(config: NodeConfig) -> Result<(), NodeError> {
+    let listener = TcpListener::bind(config.api.listen)
+        .map_err(|cause| NodeError::Address { address: config.api.listen, cause })?;
+    let calls_runtime = calls_runtime()?;
+    let parts = parts(&config, &listener, &calls_runtime)?;
+    let ended = System::new().block_on(serve(config, parts, listener));
+    // What is still running there was given its time; it is not waited for.
+    calls_runtime.shutdown_background();
+    ended
+}
+
+fn parts(config: &NodeConfig, listener: &TcpListener, calls_runtime: &Runtime) -> Result<Parts, NodeError> {
+    let clock = Clock::new();
+    let store = SqliteStore::open(&config.data_dir, clock.clone())?;
+    let metrics = Metrics::new(clock.clone()).map_err(setup)?;
+    let http = HttpCaller::new(&config.http).map_err(setup)?;
+    let address = listener.local_addr().map_err(setup)?;
+    Ok(Parts {
+        store: Arc::new(store),
+        queue: Arc::new(EmbeddedQueue::new(&config.queue)),
+        target: Arc::new(Router::new(http, LogTarget)),
+        // The database is this process's own: the two clocks are one machine's and do not run apart.
+        database_clock: Arc::new(DatabaseClock::new(clock, ClockMap::default())),
+        metrics: Arc::new(metrics),
+        status: Arc::new(Status::default()),
+        config: config.actors.clone(),
+        node: NodeIdentity { name: config.name.clone(), address: address.to_string() },
+        calls_runtime: calls_runtime.handle().clone(),
+    })
+}
+
+async fn serve(config: NodeConfig, parts: Parts, listener: TcpListener) -> Result<(), NodeError> {
+    let mut signals = Signals::listen()?;
+    let timer = Timer::start(parts.metrics.clock().clone()).map_err(setup)?;
+    let (fatal, mut broken) = mpsc::unbounded_channel();
+    let supervisor = Supervisor::new(parts.clone(), timer, fatal).start();
+    log::info!("node {} listens on {}, data in {}", parts.node.name, parts.node.address, config.data_dir.display());
+    let server = api::serve(api_state(&config, &parts), listener, dashboard::routes).map_err(setup)?;
+    let handle = server.handle();
+    actix::spawn(server);
+    tokio::select! {
+        message = broken.recv() => {
+            handle.stop(false).await;
+            Err(NodeError::Broken(message.unwrap_or_else(|| "the supervisor has ended".to_owned())))
+        }
+        () = signals.next() => {
+            drain(&config, &parts, &supervisor, &handle, &mut signals).await;
+            Ok(())
+        }
+    }
+}
+
+fn api_state(config: &NodeConfig, parts: &Parts) -> ApiState {
+    ApiState {
+        store: Arc::clone(&parts.store),
+        queue: Arc::clone(&parts.queue),
+        database_clock: Arc::clone(&parts.database_clock),
+        metrics: Arc::clone(&parts.metrics),
+        status: Arc::clone(&parts.status),
+        config: config.api.clone(),
+        node: config.name.clone(),
+    }
+}
+
+/// Readiness red, no new submissions; what was taken is stored, what was started ends, the rest goes back.
+async fn drain(
+    config: &NodeConfig,
+    parts: &Parts,
+    supervisor: &Addr<Supervisor>,
+    handle: &ServerHandle,
+    signals: &mut Signals,
+) {
+    log::info!("stopping: calls in flight have {} ms; a second signal ends at once", config.drain.as_millis());
+    parts.status.stop();
+    parts.queue.close();
+    let drained = async {
+        if let Err(cause) = supervisor.send(Shutdown { deadline: config.drain }).await {
+            log::error!("the supervisor did not shut its actors down: {cause}");
+        }
+        if tokio::time::timeout(API_DEADLINE, handle.stop(true)).await.is_err() {
+            log::warn!("some requests were cut off");
+        }
+        log::info!("stopped");
+    };
+    tokio::select! {
+        () = drained => {}
+        () = signals.next() => log::warn!("ended at once by a second signal; what was in flight is recovered at the next start"),
+    }
+}
+
+/// A runtime of two threads for the calls of targets: they go on whatever becomes of the actors.
+fn calls_runtime() -> Result<Runtime, NodeError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("calls")
+        .enable_all()
+        .build()
+        .map_err(setup)
+}
+
+fn setup(cause: impl std::fmt::Display) -> NodeError {
+    NodeError::Setup(cause.to_string())
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, NodeError> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(setup)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(setup)?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

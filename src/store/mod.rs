@@ -1,0 +1,103 @@
+//! The task database: the only place that speaks SQL, behind one trait shaped for sets.
+//!
+//! Arrays go in, outcomes come out; one call is one transaction. Every call blocks: actors run it on a blocking
+//! thread. Losing a race (deposed, refused, known already) is an *outcome*; only a database that does not answer as it
+//! should is an error.
+
+pub mod error;
+pub mod records;
+pub mod sqlite;
+
+use std::time::Duration;
+
+use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Task, TaskId, Timestamp};
+
+pub use error::StoreError;
+pub use records::*;
+
+/// What a call gives back.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// The task database.
+pub trait Store: Send + Sync + 'static {
+    /// The database's clock now.
+    fn now(&self) -> Result<Timestamp>;
+
+    // Mastership.
+
+    /// Takes the next epoch if no master's lease is valid, and closes the fence behind it.
+    fn take_over(&self, generation: GenerationId, lease: Duration) -> Result<TakeOver>;
+    /// Prolongs the lease of a reign by `lease` from now. False: deposed.
+    fn renew(&self, fence: Fence, lease: Duration) -> Result<bool>;
+    /// Ends a reign at once, if it is still this one's.
+    fn resign(&self, fence: Fence, reason: &str) -> Result<()>;
+    /// The reigns so far, the newest first.
+    fn terms(&self, limit: usize) -> Result<Vec<Term>>;
+
+    // Generations.
+
+    /// Makes a generation known, as `alive`.
+    fn register(&self, generation: &NewGeneration) -> Result<()>;
+    /// A sign of life.
+    fn beat(&self, generation: GenerationId, beat: Beat) -> Result<()>;
+    /// All that are not dead, and those that died lately.
+    fn generations(&self) -> Result<Vec<Generation>>;
+    /// `alive → draining`, and gives its claims without a start record back. From then on it can start nothing.
+    fn drain(&self, generation: GenerationId) -> Result<Vec<Due>>;
+    /// Its last call has ended and its last outcome is written: it may be recovered at once.
+    fn farewell(&self, generation: GenerationId) -> Result<()>;
+    /// Marks a generation dead and settles what it left: claims without a start record go back to `scheduled`, started
+    /// ones by their `delivery`. `None`: the fence refused.
+    fn recover(&self, fence: Fence, dead: GenerationId) -> Result<Option<Recovered>>;
+
+    // Ingest.
+
+    /// Takes a batch of submissions in, in one transaction; one outcome each, in their order.
+    fn ingest(&self, batch: &[NewTask]) -> Result<Vec<Ingested>>;
+    /// The same for a batch read from a topic: only if the stored offset of its partition is still the expected one
+    /// (compare-and-set). `None`: another node was faster, drop the batch and read the stored offset.
+    fn ingest_from(&self, offset: &OffsetMove, batch: &[NewTask]) -> Result<Option<Vec<Ingested>>>;
+    /// How far each partition of a topic was ingested: (partition, next offset).
+    fn offsets(&self, topic_id: &str) -> Result<Vec<(i32, i64)>>;
+    /// Keeps records that could not be read.
+    fn bury(&self, letters: &[DeadLetter]) -> Result<()>;
+
+    // Dispatch.
+
+    /// Scheduled tasks after `after` in the order of `(due_at, id)` and due until `until`, at most `limit`.
+    fn scheduled(&self, after: Option<(Timestamp, TaskId)>, until: Timestamp, limit: usize) -> Result<Vec<Due>>;
+    /// Claims what is still scheduled at the expected `due_at`, under the fence, for generations that are `alive`.
+    fn claim(&self, fence: Fence, orders: &[Order]) -> Result<Claimed>;
+    /// Calls off what its misfire policy does not let fire any more. The ids that were.
+    fn expire(&self, fence: Fence, overdue: &[Due]) -> Result<Vec<TaskId>>;
+    /// What each living generation can do and holds.
+    fn loads(&self) -> Result<Vec<GenerationLoad>>;
+
+    // Execution.
+
+    /// The claims assigned to `generation` after `after`, with their tasks, in the order of claiming.
+    fn assigned(&self, generation: GenerationId, after: i64, limit: usize) -> Result<Vec<Assignment>>;
+    /// Writes a start record: the point of no return. `None`: refused, the generation is not `alive`.
+    fn start(&self, generation: GenerationId, claims: &[Claim]) -> Result<Option<StartRecord>>;
+    /// Applies outcomes to the claims that are still this generation's; `done` assignments and start records go.
+    fn settle(&self, generation: GenerationId, batch: &[Settlement], done: &Done) -> Result<Vec<Settled>>;
+
+    // What people ask for.
+
+    /// One task, wherever it is.
+    fn find(&self, id: TaskId) -> Result<Option<Task>>;
+    /// A page of tasks, the newest first, without payloads.
+    fn list(&self, filter: &Filter) -> Result<Vec<Task>>;
+    /// The attempts of a task, the first first.
+    fn attempts(&self, id: TaskId) -> Result<Vec<Attempt>>;
+    /// Calls a scheduled task off.
+    fn cancel(&self, id: TaskId) -> Result<Change>;
+    /// Settles an unknown task.
+    fn resolve(&self, id: TaskId, to: Resolution) -> Result<Change>;
+    /// How many tasks stand in each state, from counters.
+    fn counts(&self) -> Result<Vec<(State, u64)>>;
+    /// How many records could not be read.
+    fn dead_letters(&self) -> Result<u64>;
+    /// The epoch of the newest reign; `None` before the first.
+    fn epoch(&self) -> Result<Option<Epoch>>;
+}

@@ -1,0 +1,280 @@
+//! What goes into the store and what comes out of it.
+
+use std::time::Duration;
+
+use crate::domain::{AttemptOutcome, Claim, ClaimedTask, Due, Epoch, GenerationId, State, TaskId, Timestamp, Verdict};
+
+/// A reign's token: a write of the master holds only while both are the current ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fence {
+    /// The reign.
+    pub epoch: Epoch,
+    /// Whose reign it is.
+    pub generation: GenerationId,
+}
+
+/// How an attempt to become master ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakeOver {
+    /// This generation reigns, under this epoch.
+    Won(Epoch),
+    /// Another's lease is valid.
+    Lost,
+}
+
+/// One reign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Term {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Whose reign it is.
+    pub generation: GenerationId,
+    /// The node's name.
+    pub node: String,
+    /// Since when.
+    pub elected_at: Timestamp,
+    /// Until when; `None` while it lasts.
+    pub ended_at: Option<Timestamp>,
+    /// Why it ended.
+    pub end_reason: Option<String>,
+}
+
+/// A generation that starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewGeneration {
+    /// Its id.
+    pub id: GenerationId,
+    /// Its node's name.
+    pub node: String,
+    /// Where its node's API listens, `host:port`.
+    pub address: String,
+    /// The program's version.
+    pub version: String,
+    /// Calls it can make at once.
+    pub slots: u32,
+}
+
+/// What a heartbeat says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Beat {
+    /// Slots without a call.
+    pub free_slots: u32,
+    /// The database's clock minus the node's wall clock, in microseconds: shown, never used.
+    pub clock_offset_us: i64,
+}
+
+/// How a generation stands. Only forward: `alive → draining → dead`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Takes claims and starts them.
+    Alive,
+    /// Starts nothing more; its calls in flight end.
+    Draining,
+    /// Was recovered.
+    Dead,
+}
+
+/// A generation as it is read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generation {
+    /// Its id.
+    pub id: GenerationId,
+    /// Its node's name.
+    pub node: String,
+    /// Where its node's API listens.
+    pub address: String,
+    /// The program's version.
+    pub version: String,
+    /// How it stands.
+    pub standing: Standing,
+    /// Calls it can make at once; 0 when it is not alive.
+    pub slots: u32,
+    /// Slots without a call, by its last heartbeat.
+    pub free_slots: u32,
+    /// Rises with every heartbeat: who stands still is dead.
+    pub counter: i64,
+    /// How long ago its last heartbeat was, by the database's clock: shown, never used.
+    pub heartbeat_age: Duration,
+    /// The database's clock minus its node's wall clock, in microseconds.
+    pub clock_offset_us: i64,
+    /// It is known to be gone (its process ended, or it said farewell) and may be recovered at once.
+    pub gone: bool,
+}
+
+/// What a recovery did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recovered {
+    /// Scheduled again: never started, or started and `at_least_once`.
+    pub scheduled: Vec<Due>,
+    /// Stopped as `unknown`.
+    pub unknown: Vec<TaskId>,
+}
+
+/// What became of one submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ingested {
+    /// It is stored now; when it is due.
+    Stored(Due),
+    /// The same document under the same id is stored already.
+    Same,
+    /// Another document is stored under this id.
+    Conflict,
+}
+
+/// How far a batch read from a topic moves its partition's offset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OffsetMove {
+    /// The topic's id: a topic that was deleted and made again is another one.
+    pub topic_id: String,
+    /// The partition.
+    pub partition: i32,
+    /// The next offset as it was stored when the batch was read; `None` if none was.
+    pub from: Option<i64>,
+    /// The next offset after the batch.
+    pub to: i64,
+}
+
+/// A record that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Where it came from: topic, partition and offset, as text.
+    pub origin: String,
+    /// Why it could not be read.
+    pub reason: String,
+    /// The record itself.
+    pub record: Vec<u8>,
+}
+
+/// The master's word: this task, still due at this instant, for that generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// The task and when it is expected to be due.
+    pub due: Due,
+    /// Its executor.
+    pub generation: GenerationId,
+}
+
+/// How a claim ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claimed {
+    /// The master was deposed: nothing was claimed.
+    Fenced,
+    /// These were claimed. The others had changed, or their generation is not alive.
+    Done {
+        /// Ids by generation.
+        claims: Vec<(GenerationId, Vec<Claim>)>,
+        /// Generations that are not alive: what was meant for them is still scheduled.
+        refused: Vec<GenerationId>,
+    },
+}
+
+/// What a living generation can do and holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GenerationLoad {
+    /// Which.
+    pub generation: GenerationId,
+    /// Its heartbeat counter.
+    pub counter: i64,
+    /// Its load.
+    pub load: crate::domain::credit::Load,
+}
+
+/// One assignment row with its tasks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assignment {
+    /// Its place in the order of claiming; only goes forward.
+    pub seq: i64,
+    /// Its tasks that are still this generation's.
+    pub tasks: Vec<ClaimedTask>,
+}
+
+/// A start record that was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StartRecord {
+    /// Its key.
+    pub seq: i64,
+}
+
+/// One outcome to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// Whose.
+    pub claim: Claim,
+    /// What it does to the task.
+    pub verdict: Verdict,
+    /// The attempt that ended; `None` for a claim that goes back without a start.
+    pub attempt: Option<EndedAttempt>,
+}
+
+/// An attempt that ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedAttempt {
+    /// When the call started, by the database's clock.
+    pub started_at: Timestamp,
+    /// When its outcome was known.
+    pub finished_at: Timestamp,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// What went wrong.
+    pub error: Option<String>,
+}
+
+/// Rows that are needed no more: every claim in them is settled with this batch.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Done {
+    /// Assignments, by `seq`.
+    pub assignments: Vec<i64>,
+    /// Start records, by `seq`.
+    pub start_records: Vec<i64>,
+}
+
+/// What became of one outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// The task took the step; where it is scheduled again, when.
+    Applied(Option<Due>),
+    /// The claim is another's, or was settled before: nothing changed.
+    Stale,
+}
+
+/// Which tasks a list shows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filter {
+    /// Only this state.
+    pub state: Option<State>,
+    /// Only with all these labels.
+    pub labels: Vec<(String, String)>,
+    /// Stored at or after.
+    pub from: Option<Timestamp>,
+    /// Stored before.
+    pub to: Option<Timestamp>,
+    /// After this one in the order of the list (`created_at`, id; the newest first).
+    pub after: Option<(Timestamp, TaskId)>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// How a change that a person asked for ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It is done; when it is due next, if it is scheduled now.
+    Done(Option<Due>),
+    /// It was so already.
+    Already,
+    /// The task stands in a state that does not allow it.
+    Refused(State),
+    /// There is no such task.
+    NotFound,
+}
+
+/// What an unknown task is settled as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution {
+    /// The target was reached.
+    Succeeded,
+    /// It was not, and the task is given up.
+    Failed,
+    /// Fire it again, now.
+    Scheduled,
+}

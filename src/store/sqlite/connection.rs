@@ -1,0 +1,93 @@
+//! Connections to the database file: one writer, a few readers.
+
+use std::path::Path;
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection as _;
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection};
+use diesel::result::Error as DieselError;
+use diesel::sqlite::SqliteConnection;
+
+use crate::store::{Result, StoreError};
+
+/// A pooled connection.
+pub type Pooled = PooledConnection<ConnectionManager<SqliteConnection>>;
+
+/// Longest wait for a connection. Below any lease: who waits longer is better told to try again.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// `busy_timeout` first, since the other pragmas may have to wait for a lock. FULL: a commit is on the disk when it is
+/// answered. A checkpoint every 4,000 pages (16 MB), so that it rarely falls into a claim.
+const PRAGMAS: &str = "PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+    PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 4000; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000;";
+
+/// The pools.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    writer: Pool<ConnectionManager<SqliteConnection>>,
+    readers: Pool<ConnectionManager<SqliteConnection>>,
+}
+
+#[derive(Debug)]
+struct Pragmas;
+
+impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {
+    fn on_acquire(&self, connection: &mut SqliteConnection) -> std::result::Result<(), diesel::r2d2::Error> {
+        connection.batch_execute(PRAGMAS).map_err(diesel::r2d2::Error::QueryError)
+    }
+}
+
+impl Connections {
+    /// Opens the file, making it if it is missing.
+    pub fn open(file: &Path) -> Result<Self> {
+        let pool = |size: u32| {
+            Pool::builder()
+                .max_size(size)
+                .min_idle(Some(1))
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .test_on_check_out(false)
+                .connection_timeout(WAIT)
+                .connection_customizer(Box::new(Pragmas))
+                .build(ConnectionManager::new(file.to_string_lossy()))
+                .map_err(|cause| {
+                    StoreError::Unusable(format!("the task database {} cannot be opened: {cause}", file.display()))
+                })
+        };
+        Ok(Self { writer: pool(1)?, readers: pool(4)? })
+    }
+
+    /// Runs `work` in a transaction that may write. IMMEDIATE: a deferred one that writes later fails at once when
+    /// another has written in between, in spite of every busy time-out.
+    pub fn write<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
+        let mut connection = taken(&self.writer)?;
+        connection.immediate_transaction(work).map_err(classified)
+    }
+
+    /// Runs `work` on one snapshot.
+    pub fn read<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
+        use diesel::Connection as _;
+        let mut connection = taken(&self.readers)?;
+        SqliteConnection::transaction(&mut connection, work).map_err(classified)
+    }
+}
+
+fn taken(pool: &Pool<ConnectionManager<SqliteConnection>>) -> Result<Pooled> {
+    pool.get().map_err(|cause| StoreError::Unavailable(cause.to_string()))
+}
+
+/// SQLite's own words decide whether it may go through later.
+fn classified(error: StoreError) -> StoreError {
+    let StoreError::Statement(cause) = &error else { return error };
+    let words = cause.to_string();
+    if words.contains("disk is full") {
+        StoreError::Full(words)
+    } else if words.contains("locked")
+        || words.contains("disk I/O error")
+        || matches!(cause, DieselError::BrokenTransactionManager)
+    {
+        StoreError::Unavailable(words)
+    } else {
+        error
+    }
+}

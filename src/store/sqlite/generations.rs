@@ -1,0 +1,126 @@
+//! Lives of actor sets: known, alive, draining, dead.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use super::presence::{Presence, Seen};
+use super::row::{generation_id, unreadable};
+use super::schema::generation;
+use crate::domain::credit::Load;
+use crate::domain::time::Mono;
+use crate::domain::{GenerationId, Timestamp};
+use crate::store::{Generation, GenerationLoad, NewGeneration, Result, Standing};
+
+/// Dead ones that a list still shows.
+const DEAD_SHOWN: i64 = 5;
+
+/// Makes a generation known.
+pub fn register(c: &mut SqliteConnection, new: &NewGeneration, now: Timestamp) -> Result<()> {
+    diesel::insert_into(generation::table)
+        .values((
+            generation::id.eq(new.id.0.as_bytes().to_vec()),
+            generation::node.eq(&new.node),
+            generation::address.eq(&new.address),
+            generation::version.eq(&new.version),
+            generation::slots.eq(i32::try_from(new.slots).unwrap_or(i32::MAX)),
+            generation::state.eq(code(Standing::Alive)),
+            generation::registered_at.eq(now.micros()),
+        ))
+        .execute(c)?;
+    Ok(())
+}
+
+/// How it stands; `None` if it is not known.
+pub fn standing(c: &mut SqliteConnection, id: GenerationId) -> Result<Option<Standing>> {
+    let found: Option<i16> =
+        generation::table.find(id.0.as_bytes().to_vec()).select(generation::state).first(c).optional()?;
+    found.map(from_code).transpose()
+}
+
+/// Moves it forward; false if it stood there or further already.
+pub fn advance(c: &mut SqliteConnection, id: GenerationId, to: Standing, now: Option<Timestamp>) -> Result<bool> {
+    let moved = diesel::update(generation::table.find(id.0.as_bytes().to_vec()).filter(generation::state.lt(code(to))))
+        .set((generation::state.eq(code(to)), generation::ended_at.eq(now.map(Timestamp::micros))))
+        .execute(c)?;
+    Ok(moved == 1)
+}
+
+/// The name of its node.
+pub fn node_of(c: &mut SqliteConnection, id: GenerationId) -> Result<Option<String>> {
+    Ok(generation::table.find(id.0.as_bytes().to_vec()).select(generation::node).first(c).optional()?)
+}
+
+/// All that are not dead, and the last that died.
+pub fn all(c: &mut SqliteConnection, presence: &Presence, now: Mono) -> Result<Vec<Generation>> {
+    type Row = (Vec<u8>, String, String, String, i32, i16, i64, Option<i64>);
+    let mut rows: Vec<Row> = generation::table
+        .filter(generation::state.lt(code(Standing::Dead)))
+        .order(generation::registered_at)
+        .load(c)?;
+    rows.extend(
+        generation::table
+            .filter(generation::state.eq(code(Standing::Dead)))
+            .order(generation::registered_at.desc())
+            .limit(DEAD_SHOWN)
+            .load::<Row>(c)?,
+    );
+    rows.into_iter()
+        .map(|(id, node, address, version, slots, state, _, _)| {
+            let id = generation_id(&id)?;
+            let standing = from_code(state)?;
+            let seen = presence.of(id);
+            let Seen { counter, beat, gone, .. } = seen.unwrap_or(Seen { gone: true, ..Seen::default() });
+            let slots = if standing == Standing::Alive { u32::try_from(slots).unwrap_or(0) } else { 0 };
+            Ok(Generation {
+                id,
+                node,
+                address,
+                version,
+                standing,
+                slots,
+                free_slots: beat.free_slots.min(slots),
+                counter,
+                heartbeat_age: seen.map_or(Duration::ZERO, |seen| seen.age(now)),
+                clock_offset_us: beat.clock_offset_us,
+                gone,
+            })
+        })
+        .collect()
+}
+
+/// What each living generation can do and holds.
+pub fn loads(c: &mut SqliteConnection, presence: &Presence) -> Result<Vec<GenerationLoad>> {
+    let rows: Vec<(Vec<u8>, i32)> = generation::table
+        .filter(generation::state.eq(code(Standing::Alive)))
+        .select((generation::id, generation::slots))
+        .load(c)?;
+    let mut loads = Vec::with_capacity(rows.len());
+    for (id, slots) in rows {
+        let id = generation_id(&id)?;
+        if let Some(seen) = presence.of(id).filter(|seen| !seen.gone) {
+            let slots = u64::try_from(slots).unwrap_or(0);
+            let load = Load { slots, assigned: seen.assigned, settled: seen.settled };
+            loads.push(GenerationLoad { generation: id, counter: seen.counter, load });
+        }
+    }
+    Ok(loads)
+}
+
+fn code(standing: Standing) -> i16 {
+    match standing {
+        Standing::Alive => 0,
+        Standing::Draining => 1,
+        Standing::Dead => 2,
+    }
+}
+
+fn from_code(code: i16) -> Result<Standing> {
+    match code {
+        0 => Ok(Standing::Alive),
+        1 => Ok(Standing::Draining),
+        2 => Ok(Standing::Dead),
+        other => Err(unreadable("generation.state", other)),
+    }
+}

@@ -1,0 +1,211 @@
+//! The embedded store: one `SQLite` file, one process, chosen by its lock file.
+//!
+//! One writer at a time (`BEGIN IMMEDIATE`) makes the fences' row locks needless: what a transaction has read stays
+//! true until it commits. The database's clock is this process's wall clock, read inside the transaction.
+
+mod changes;
+mod connection;
+mod counts;
+mod dispatch;
+mod execution;
+mod generations;
+mod ingest;
+mod lock_file;
+mod mastership;
+mod migrate;
+mod moves;
+mod packed;
+mod presence;
+mod reading;
+mod recovery;
+mod row;
+mod schema;
+mod settling;
+
+use std::path::Path;
+use std::time::Duration;
+
+use connection::Connections;
+use lock_file::LockFile;
+pub use migrate::migrate;
+use presence::Presence;
+
+use super::records::{
+    Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Filter, Generation, GenerationLoad, Ingested,
+    NewGeneration, OffsetMove, Order, Recovered, Resolution, Settled, Settlement, StartRecord, TakeOver, Term,
+};
+use super::{Result, Store};
+use crate::clock::Clock;
+use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Task, TaskId, Timestamp};
+
+/// The schema this program knows; see `schema_version` in the migrations.
+pub const SCHEMA: i32 = 1;
+
+/// The database's name in its folder.
+pub const DATABASE_FILE: &str = "task-scheduler.db";
+
+/// The embedded store.
+#[derive(Debug)]
+pub struct SqliteStore {
+    connections: Connections,
+    presence: Presence,
+    clock: Clock,
+    _lock: LockFile,
+}
+
+impl SqliteStore {
+    /// Opens the database in `folder`, made and brought up to date if need be, and holds it alone.
+    ///
+    /// # Errors
+    /// Another process holds it, it cannot be written, or it was made by a newer program.
+    pub fn open(folder: &Path, clock: Clock) -> Result<Self> {
+        let lock = LockFile::take(folder)?;
+        let connections = Connections::open(&folder.join(DATABASE_FILE))?;
+        for step in migrate::apply(&connections)? {
+            log::info!("applied migration {step}");
+        }
+        Ok(Self { connections, presence: Presence::default(), clock, _lock: lock })
+    }
+}
+
+impl Store for SqliteStore {
+    fn now(&self) -> Result<Timestamp> {
+        Ok(self.clock.wall())
+    }
+
+    fn take_over(&self, generation: GenerationId, lease: Duration) -> Result<TakeOver> {
+        self.connections.write(|c| mastership::take_over(c, generation, self.clock.wall(), lease))
+    }
+
+    fn renew(&self, fence: Fence, _lease: Duration) -> Result<bool> {
+        // The lock file is the lease: as long as this process lives, only a newer set of its own can have deposed it.
+        self.connections.read(|c| mastership::holds(c, fence))
+    }
+
+    fn resign(&self, fence: Fence, reason: &str) -> Result<()> {
+        self.connections.write(|c| mastership::resign(c, fence, reason, self.clock.wall()))
+    }
+
+    fn terms(&self, limit: usize) -> Result<Vec<Term>> {
+        self.connections.read(|c| mastership::terms(c, limit))
+    }
+
+    fn epoch(&self) -> Result<Option<Epoch>> {
+        self.connections.read(mastership::epoch)
+    }
+
+    fn register(&self, generation: &NewGeneration) -> Result<()> {
+        self.connections.write(|c| generations::register(c, generation, self.clock.wall()))?;
+        self.presence.register(generation.id, self.clock.mono());
+        Ok(())
+    }
+
+    fn beat(&self, generation: GenerationId, beat: Beat) -> Result<()> {
+        self.presence.beat(generation, beat, self.clock.mono());
+        Ok(())
+    }
+
+    fn generations(&self) -> Result<Vec<Generation>> {
+        self.connections.read(|c| generations::all(c, &self.presence, self.clock.mono()))
+    }
+
+    fn drain(&self, generation: GenerationId) -> Result<Vec<Due>> {
+        let back = self.connections.write(|c| recovery::drain(c, generation))?;
+        self.presence.settled(generation, back.len());
+        Ok(back)
+    }
+
+    fn farewell(&self, generation: GenerationId) -> Result<()> {
+        self.presence.farewell(generation);
+        Ok(())
+    }
+
+    fn recover(&self, fence: Fence, dead: GenerationId) -> Result<Option<Recovered>> {
+        self.connections.write(|c| recovery::recover(c, fence, dead, self.clock.wall()))
+    }
+
+    fn ingest(&self, batch: &[NewTask]) -> Result<Vec<Ingested>> {
+        self.connections.write(|c| ingest::ingest(c, batch, self.clock.wall()))
+    }
+
+    fn ingest_from(&self, offset: &OffsetMove, batch: &[NewTask]) -> Result<Option<Vec<Ingested>>> {
+        self.connections.write(|c| ingest::ingest_from(c, offset, batch, self.clock.wall()))
+    }
+
+    fn offsets(&self, topic_id: &str) -> Result<Vec<(i32, i64)>> {
+        self.connections.read(|c| ingest::offsets(c, topic_id))
+    }
+
+    fn bury(&self, letters: &[DeadLetter]) -> Result<()> {
+        self.connections.write(|c| ingest::bury(c, letters, self.clock.wall()))
+    }
+
+    fn scheduled(&self, after: Option<(Timestamp, TaskId)>, until: Timestamp, limit: usize) -> Result<Vec<Due>> {
+        self.connections.read(|c| dispatch::scheduled(c, after, until, limit))
+    }
+
+    fn claim(&self, fence: Fence, orders: &[Order]) -> Result<Claimed> {
+        let claimed = self.connections.write(|c| dispatch::claim(c, fence, orders, self.clock.wall()))?;
+        if let Claimed::Done { claims, .. } = &claimed {
+            for (generation, claims) in claims {
+                self.presence.assigned(*generation, claims.len());
+            }
+        }
+        Ok(claimed)
+    }
+
+    fn expire(&self, fence: Fence, overdue: &[Due]) -> Result<Vec<TaskId>> {
+        self.connections.write(|c| dispatch::expire(c, fence, overdue, self.clock.wall()))
+    }
+
+    fn loads(&self) -> Result<Vec<GenerationLoad>> {
+        self.connections.read(|c| generations::loads(c, &self.presence))
+    }
+
+    fn assigned(&self, generation: GenerationId, after: i64, limit: usize) -> Result<Vec<Assignment>> {
+        self.connections.read(|c| execution::assigned(c, generation, after, limit))
+    }
+
+    fn start(&self, generation: GenerationId, claims: &[Claim]) -> Result<Option<StartRecord>> {
+        self.connections.write(|c| execution::start(c, generation, claims, self.clock.wall()))
+    }
+
+    fn settle(&self, generation: GenerationId, batch: &[Settlement], done: &Done) -> Result<Vec<Settled>> {
+        let settled = self.connections.write(|c| {
+            let settled = settling::settle(c, generation, batch)?;
+            execution::remove(c, generation, done)?;
+            Ok(settled)
+        })?;
+        let applied = settled.iter().filter(|one| matches!(one, Settled::Applied(_))).count();
+        self.presence.settled(generation, applied);
+        Ok(settled)
+    }
+
+    fn find(&self, id: TaskId) -> Result<Option<Task>> {
+        self.connections.read(|c| reading::find(c, id))
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Vec<Task>> {
+        self.connections.read(|c| reading::list(c, filter))
+    }
+
+    fn attempts(&self, id: TaskId) -> Result<Vec<Attempt>> {
+        self.connections.read(|c| reading::attempts(c, id))
+    }
+
+    fn cancel(&self, id: TaskId) -> Result<Change> {
+        self.connections.write(|c| changes::cancel(c, id, self.clock.wall()))
+    }
+
+    fn resolve(&self, id: TaskId, to: Resolution) -> Result<Change> {
+        self.connections.write(|c| changes::resolve(c, id, to, self.clock.wall()))
+    }
+
+    fn counts(&self) -> Result<Vec<(State, u64)>> {
+        self.connections.read(counts::read)
+    }
+
+    fn dead_letters(&self) -> Result<u64> {
+        self.connections.read(ingest::dead_letters)
+    }
+}

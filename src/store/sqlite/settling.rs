@@ -1,0 +1,185 @@
+//! Outcomes: each bound to its claim, so that an old or a repeated one changes nothing.
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use super::counts::Deltas;
+use super::moves::{End, end_claim, revive};
+use super::row::{DueRow, due, unreadable};
+use super::schema::{attempt, task, task_history};
+use crate::domain::state::Step;
+use crate::domain::{Claim, GenerationId, State, Timestamp};
+use crate::store::{EndedAttempt, Result, Settled, Settlement};
+
+/// Applies a batch, one outcome each in its order.
+pub fn settle(c: &mut SqliteConnection, owner: GenerationId, batch: &[Settlement]) -> Result<Vec<Settled>> {
+    let mut deltas = Deltas::default();
+    let outcomes = batch.iter().map(|one| settle_one(c, owner, one, &mut deltas)).collect::<Result<_>>()?;
+    deltas.write(c)?;
+    Ok(outcomes)
+}
+
+/// Applies one outcome.
+pub fn settle_one(
+    c: &mut SqliteConnection,
+    owner: GenerationId,
+    one: &Settlement,
+    deltas: &mut Deltas,
+) -> Result<Settled> {
+    let to = State::Dispatched
+        .after(one.verdict.step)
+        .ok_or_else(|| unreadable("verdict", format!("{:?} is no step from dispatched", one.verdict.step)))?;
+    if needs_record(one) {
+        record(c, owner, one)?;
+    }
+    let applied = if let Some(due_at) = one.verdict.due_at {
+        schedule_again(c, owner, one, due_at)?
+    } else {
+        end_claim(c, one.claim, owner, &end_of(one, to)?)?
+    };
+    if !applied {
+        return settle_late(c, owner, one, to, deltas);
+    }
+    deltas.step(State::Dispatched, to);
+    again(c, one, to).map(Settled::Applied)
+}
+
+/// A plain success is told by its history row alone.
+fn needs_record(one: &Settlement) -> bool {
+    one.attempt.is_some() && one.verdict.step != Step::Succeed
+}
+
+fn end_of(one: &Settlement, to: State) -> Result<End<'_>> {
+    let Some(ended) = &one.attempt else {
+        return Err(unreadable("settlement", "a task cannot end without an attempt"));
+    };
+    Ok(End {
+        state: to,
+        starts: starts(one),
+        started_at: Some(ended.started_at),
+        finished_at: ended.finished_at,
+        error: ended.error.as_deref(),
+    })
+}
+
+fn starts(one: &Settlement) -> i32 {
+    i32::from(one.verdict.counts)
+}
+
+fn schedule_again(c: &mut SqliteConnection, owner: GenerationId, one: &Settlement, due_at: Timestamp) -> Result<bool> {
+    let own = task::table
+        .filter(task::id.eq(one.claim.id.0.as_bytes().to_vec()))
+        .filter(task::claim_no.eq(one.claim.claim_no))
+        .filter(task::owner.eq(Some(owner.0.as_bytes().to_vec())))
+        .filter(task::state.eq(State::Dispatched.code()));
+    let cleared = (
+        task::state.eq(State::Scheduled.code()),
+        task::due_at.eq(due_at.micros()),
+        task::owner.eq(None::<Vec<u8>>),
+        task::epoch.eq(None::<i64>),
+    );
+    let moved = match one.attempt.as_ref().filter(|_| one.verdict.counts) {
+        Some(ended) => diesel::update(own)
+            .set((
+                cleared,
+                task::attempt.eq(task::attempt + starts(one)),
+                task::started_at.eq(Some(ended.started_at.micros())),
+                task::last_error.eq(ended.error.as_deref()),
+            ))
+            .execute(c)?,
+        None => diesel::update(own).set(cleared).execute(c)?,
+    };
+    Ok(moved == 1)
+}
+
+/// Where the task is due next, if it is scheduled again.
+fn again(c: &mut SqliteConnection, one: &Settlement, to: State) -> Result<Option<crate::domain::Due>> {
+    if to != State::Scheduled {
+        return Ok(None);
+    }
+    let row: DueRow = task::table
+        .find(one.claim.id.0.as_bytes().to_vec())
+        .select((task::id, task::due_at, task::priority, task::misfire_ms))
+        .first(c)?;
+    due(&row).map(Some)
+}
+
+/// The claim was settled as `unknown` by a recovery and its true outcome comes late: it settles the `unknown`, unless
+/// it says nothing new. Any other late outcome is recorded and overwrites nothing.
+fn settle_late(
+    c: &mut SqliteConnection,
+    owner: GenerationId,
+    one: &Settlement,
+    to: State,
+    deltas: &mut Deltas,
+) -> Result<Settled> {
+    let id = one.claim.id.0.as_bytes().to_vec();
+    let waits = task_history::table
+        .filter(task_history::id.eq(&id))
+        .filter(task_history::claim_no.eq(one.claim.claim_no))
+        .filter(task_history::owner.eq(Some(owner.0.as_bytes().to_vec())))
+        .filter(task_history::state.eq(State::Unknown.code()))
+        .select(task_history::id)
+        .first::<Vec<u8>>(c)
+        .optional()?;
+    let Some(ended) = one.attempt.as_ref().filter(|_| waits.is_some() && to != State::Unknown) else {
+        return Ok(Settled::Stale);
+    };
+    rewrite_record(c, one.claim, ended)?;
+    if let Some(due_at) = one.verdict.due_at {
+        // The recovery has counted this start; one that was never sent gives it back.
+        revive(c, &id, due_at, if one.verdict.counts { 0 } else { -1 })?;
+    } else {
+        diesel::update(task_history::table.find(&id))
+            .set((
+                task_history::state.eq(to.code()),
+                task_history::started_at.eq(Some(ended.started_at.micros())),
+                task_history::finished_at.eq(ended.finished_at.micros()),
+                task_history::last_error.eq(ended.error.as_deref()),
+            ))
+            .execute(c)?;
+    }
+    deltas.step(State::Unknown, to);
+    again(c, one, to).map(Settled::Applied)
+}
+
+/// Writes the attempt of a claim that is still its owner's, with the number of its start.
+fn record(c: &mut SqliteConnection, owner: GenerationId, one: &Settlement) -> Result<()> {
+    let Some(ended) = &one.attempt else { return Ok(()) };
+    let found: Option<(i32, Option<i64>, i64)> = task::table
+        .filter(task::id.eq(one.claim.id.0.as_bytes().to_vec()))
+        .filter(task::claim_no.eq(one.claim.claim_no))
+        .filter(task::owner.eq(Some(owner.0.as_bytes().to_vec())))
+        .select((task::attempt, task::epoch, task::due_at))
+        .first(c)
+        .optional()?;
+    let Some((before, epoch, due_at)) = found else { return Ok(()) };
+    diesel::insert_into(attempt::table)
+        .values((
+            attempt::task_id.eq(one.claim.id.0.as_bytes().to_vec()),
+            attempt::claim_no.eq(one.claim.claim_no),
+            attempt::attempt_no.eq(before + 1),
+            attempt::generation.eq(Some(owner.0.as_bytes().to_vec())),
+            attempt::epoch.eq(epoch),
+            attempt::due_at.eq(due_at),
+            attempt::started_at.eq(Some(ended.started_at.micros())),
+            attempt::finished_at.eq(ended.finished_at.micros()),
+            attempt::outcome.eq(ended.outcome.code()),
+            attempt::error.eq(ended.error.as_deref()),
+        ))
+        .on_conflict_do_nothing()
+        .execute(c)?;
+    Ok(())
+}
+
+fn rewrite_record(c: &mut SqliteConnection, claim: Claim, ended: &EndedAttempt) -> Result<()> {
+    diesel::update(attempt::table.find((claim.id.0.as_bytes().to_vec(), claim.claim_no)))
+        .set((
+            attempt::started_at.eq(Some(ended.started_at.micros())),
+            attempt::finished_at.eq(ended.finished_at.micros()),
+            attempt::outcome.eq(ended.outcome.code()),
+            attempt::error.eq(ended.error.as_deref()),
+        ))
+        .execute(c)?;
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! Sends each task to the adapter of its kind.
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::Target;
+use super::http::HttpCaller;
+use super::log::LogTarget;
+use crate::domain::{ClaimedTask, Outcome, Target as Kind};
+
+/// All kinds of targets that this node can call.
+pub struct Router {
+    http: HttpCaller,
+    log: LogTarget,
+}
+
+impl Router {
+    /// With these adapters.
+    pub fn new(http: HttpCaller, log: LogTarget) -> Self {
+        Self { http, log }
+    }
+}
+
+impl Target for Router {
+    fn call<'a>(&'a self, task: &'a ClaimedTask) -> BoxFuture<'a, Outcome> {
+        match &task.spec.target {
+            Kind::Http(_) => self.http.call(task),
+            Kind::Log => self.log.call(task),
+            Kind::Kafka(kafka) => {
+                let error = format!("this node has no Kafka cluster for topic {}", kafka.topic);
+                std::future::ready(Outcome::Failed { retryable: false, retry_after: None, error }).boxed()
+            }
+        }
+    }
+}
