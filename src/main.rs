@@ -1,10 +1,7 @@
-use actix_web as _;
-use diesel as _;
-use diesel_migrations as _;
-use hyper_tls as _;
-use pq_sys as _;
-use rdkafka as _;
-use ureq as _;
-fn main() {
-    println!("hi");
+//! The program: everything is in the library, the command line too.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    task_scheduler::cli::run()
 }

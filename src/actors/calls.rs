@@ -181,7 +181,8 @@ impl Calls {
     fn call(self: &Arc<Self>, task: ClaimedTask) {
         let calls = Arc::clone(self);
         self.parts.calls_runtime.spawn(async move {
-            let started_at = calls.parts.database_clock.now();
+            // The clock's estimate is a lower bound, and the call is never early: the later of both is the closer one.
+            let started_at = calls.parts.database_clock.now().max(task.due_at);
             let metrics = &calls.parts.metrics;
             metrics.starts.inc();
             metrics.calls.inc();

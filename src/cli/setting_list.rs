@@ -1,0 +1,452 @@
+//! Every setting of a node, once: flags, environment, file, `--help` and `check-config` all read this list.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::setting::{Field, Setting};
+use crate::domain::time::millis_of;
+
+const NODE: &str = "Node";
+const API: &str = "REST API";
+const TARGETS: &str = "HTTP targets";
+const TIMES: &str = "Times of the actors";
+
+/// Longest name of a node, in characters.
+const NAME_CHARS_MAX: usize = 255;
+/// An hour, in milliseconds: the longest time of most settings.
+const HOUR_MS: u64 = 3_600_000;
+
+/// All of them, in the order of `--help`.
+pub static SETTINGS: [Setting; 24] = [
+    Setting {
+        flag: "listen",
+        placeholder: "ADDR:PORT",
+        heading: NODE,
+        about: "Where the REST API listens; beyond loopback only with --allow-unauthenticated",
+        default_words: None,
+        field: Field::Text {
+            allowed: "an IP address and a port, like 127.0.0.1:8080 or [::1]:8080",
+            put: |config, text| text.parse().map(|listen| config.api.listen = listen).is_ok(),
+            get: |config| config.api.listen.to_string(),
+        },
+    },
+    Setting {
+        flag: "name",
+        placeholder: "NAME",
+        heading: NODE,
+        about: "The node's name, in /v1/cluster and beside every task it took",
+        default_words: Some("the host name"),
+        field: Field::Text {
+            allowed: "1 to 255 characters without control characters",
+            put: |config, text| {
+                let fits = (1..=NAME_CHARS_MAX).contains(&text.chars().count()) && !text.contains(char::is_control);
+                if fits {
+                    text.clone_into(&mut config.name);
+                }
+                fits
+            },
+            get: |config| config.name.clone(),
+        },
+    },
+    Setting {
+        flag: "data-dir",
+        placeholder: "FOLDER",
+        heading: NODE,
+        about: "Where the database and its lock file are; one process per folder",
+        default_words: None,
+        field: Field::Text {
+            allowed: "the path of a folder",
+            put: |config, text| {
+                let fits = !text.is_empty() && !text.contains('\0');
+                if fits {
+                    config.data_dir = PathBuf::from(text);
+                }
+                fits
+            },
+            get: |config| config.data_dir.display().to_string(),
+        },
+    },
+    Setting {
+        flag: "slots",
+        placeholder: "N",
+        heading: NODE,
+        about: "Calls of targets at once",
+        default_words: None,
+        field: Field::Number {
+            range: 1..=10_000,
+            put: |config, n| config.actors.slots = u32::try_from(n).unwrap_or(u32::MAX),
+            get: |config| u64::from(config.actors.slots),
+        },
+    },
+    Setting {
+        flag: "claim-buffer",
+        placeholder: "N",
+        heading: NODE,
+        about: "Most claimed tasks that are not settled; what is above waits in the database, not in memory",
+        default_words: None,
+        field: Field::Number {
+            range: 1..=100_000,
+            put: |config, n| config.actors.claim_buffer = n,
+            get: |config| config.actors.claim_buffer,
+        },
+    },
+    Setting {
+        flag: "claim-lead-ms",
+        placeholder: "MS",
+        heading: NODE,
+        about: "How long before its time a task is claimed (it is never fired before its time)",
+        default_words: None,
+        field: Field::Number {
+            range: 0..=250,
+            put: |config, n| config.actors.claim_lead = ms(n),
+            get: |config| millis_of(config.actors.claim_lead),
+        },
+    },
+    Setting {
+        flag: "drain-ms",
+        placeholder: "MS",
+        heading: NODE,
+        about: "How long a stop waits for calls in flight",
+        default_words: None,
+        field: Field::Number {
+            range: 0..=HOUR_MS,
+            put: |config, n| config.drain = ms(n),
+            get: |config| millis_of(config.drain),
+        },
+    },
+    Setting {
+        flag: "queue-bytes",
+        placeholder: "BYTES",
+        heading: NODE,
+        about: "Most bytes of submissions that wait for their commit; more are answered 503",
+        default_words: None,
+        field: Field::Number {
+            range: 1_024..=1_099_511_627_776,
+            put: |config, n| config.queue.bytes_max = usize::try_from(n).unwrap_or(usize::MAX),
+            get: |config| u64::try_from(config.queue.bytes_max).unwrap_or(u64::MAX),
+        },
+    },
+    Setting {
+        flag: "allow-unauthenticated",
+        placeholder: "BOOL",
+        heading: API,
+        about: "May listen beyond loopback though anyone who reaches it can submit; HTTP targets may then only be \
+                public addresses and those of --http-allow",
+        default_words: None,
+        field: Field::Switch {
+            put: |config, on| config.api.allow_unauthenticated = on,
+            get: |config| config.api.allow_unauthenticated,
+        },
+    },
+    Setting {
+        flag: "allowed-host",
+        placeholder: "HOST",
+        heading: API,
+        about: "A further host name under which clients may call the API, besides localhost and its addresses",
+        default_words: None,
+        field: Field::List {
+            allowed: "host names without scheme, port and path, like tasks.example.org",
+            put: |config, items| {
+                config.api.allowed_hosts = all(items, host)?;
+                Ok(())
+            },
+            get: |config| config.api.allowed_hosts.clone(),
+        },
+    },
+    Setting {
+        flag: "client-timeout-ms",
+        placeholder: "MS",
+        heading: API,
+        about: "Longest time for a request's head and body to come in",
+        default_words: None,
+        field: Field::Number {
+            range: 100..=600_000,
+            put: |config, n| config.api.client_timeout = ms(n),
+            get: |config| millis_of(config.api.client_timeout),
+        },
+    },
+    Setting {
+        flag: "api-threads",
+        placeholder: "N",
+        heading: API,
+        about: "Threads that serve requests",
+        default_words: None,
+        field: Field::Number {
+            range: 1..=256,
+            put: |config, n| config.api.threads = usize::try_from(n).unwrap_or(usize::MAX),
+            get: |config| u64::try_from(config.api.threads).unwrap_or(u64::MAX),
+        },
+    },
+    Setting {
+        flag: "http-allow",
+        placeholder: "CIDR",
+        heading: TARGETS,
+        about: "A network that tasks may call in spite of the address guard",
+        default_words: None,
+        field: Field::List {
+            allowed: "networks or addresses, like 10.0.0.0/8 or 192.168.1.7",
+            put: |config, items| {
+                config.http.allow = all(items, network)?;
+                Ok(())
+            },
+            get: |config| config.http.allow.iter().map(ToString::to_string).collect(),
+        },
+    },
+    Setting {
+        flag: "http-connect-timeout-ms",
+        placeholder: "MS",
+        heading: TARGETS,
+        about: "Longest time for a connection to be made (name, TCP, TLS)",
+        default_words: None,
+        field: Field::Number {
+            range: 10..=60_000,
+            put: |config, n| config.http.connect_timeout = ms(n),
+            get: |config| millis_of(config.http.connect_timeout),
+        },
+    },
+    Setting {
+        flag: "http-reuse-within-ms",
+        placeholder: "MS",
+        heading: TARGETS,
+        about: "A kept connection is used again only this shortly after its last answer; 0 never",
+        default_words: None,
+        field: Field::Number {
+            range: 0..=999,
+            put: |config, n| config.http.reuse_within = ms(n),
+            get: |config| millis_of(config.http.reuse_within),
+        },
+    },
+    Setting {
+        flag: "http-ambiguous-status",
+        placeholder: "STATUS",
+        heading: TARGETS,
+        about: "A status that leaves it open whether the target was reached (proxies answer so); replaces the defaults",
+        default_words: None,
+        field: Field::List {
+            allowed: "statuses from 300 to 599",
+            put: |config, items| {
+                config.http.ambiguous_statuses = all(items, status)?;
+                Ok(())
+            },
+            get: |config| config.http.ambiguous_statuses.iter().map(ToString::to_string).collect(),
+        },
+    },
+    Setting {
+        flag: "heartbeat-ms",
+        placeholder: "MS",
+        heading: TIMES,
+        about: "Time between heartbeats",
+        default_words: None,
+        field: Field::Number {
+            range: 10..=1_000,
+            put: |config, n| config.actors.heartbeat = ms(n),
+            get: |config| millis_of(config.actors.heartbeat),
+        },
+    },
+    Setting {
+        flag: "resolve-ms",
+        placeholder: "MS",
+        heading: TIMES,
+        about: "Time between looks at who is master",
+        default_words: None,
+        field: Field::Number {
+            range: 10..=10_000,
+            put: |config, n| config.actors.resolve = ms(n),
+            get: |config| millis_of(config.actors.resolve),
+        },
+    },
+    Setting {
+        flag: "lease-ms",
+        placeholder: "MS",
+        heading: TIMES,
+        about: "The master's lease",
+        default_words: None,
+        field: Field::Number {
+            range: 100..=60_000,
+            put: |config, n| config.actors.lease = ms(n),
+            get: |config| millis_of(config.actors.lease),
+        },
+    },
+    Setting {
+        flag: "renew-ms",
+        placeholder: "MS",
+        heading: TIMES,
+        about: "Time between renewals of the lease; at most half of it",
+        default_words: None,
+        field: Field::Number {
+            range: 10..=30_000,
+            put: |config, n| config.actors.renew = ms(n),
+            get: |config| millis_of(config.actors.renew),
+        },
+    },
+    Setting {
+        flag: "dead-after-ms",
+        placeholder: "MS",
+        heading: TIMES,
+        about: "A node whose heartbeat stands still this long is dead; at least two heartbeats",
+        default_words: None,
+        field: Field::Number {
+            range: 100..=600_000,
+            put: |config, n| config.actors.dead_after = ms(n),
+            get: |config| millis_of(config.actors.dead_after),
+        },
+    },
+    Setting {
+        flag: "stall-after-ms",
+        placeholder: "MS",
+        heading: TIMES,
+        about: "An actor that does not answer this long is restarted, and the others with it",
+        default_words: None,
+        field: Field::Number {
+            range: 100..=600_000,
+            put: |config, n| config.actors.stall_after = ms(n),
+            get: |config| millis_of(config.actors.stall_after),
+        },
+    },
+    Setting {
+        flag: "restarts-max",
+        placeholder: "N",
+        heading: TIMES,
+        about: "Restarts within --restart-window-ms after which the process gives up (exit code 70)",
+        default_words: None,
+        field: Field::Number {
+            range: 0..=1_000,
+            put: |config, n| config.actors.restarts_max = usize::try_from(n).unwrap_or(usize::MAX),
+            get: |config| u64::try_from(config.actors.restarts_max).unwrap_or(u64::MAX),
+        },
+    },
+    Setting {
+        flag: "restart-window-ms",
+        placeholder: "MS",
+        heading: TIMES,
+        about: "The time in which restarts are counted",
+        default_words: None,
+        field: Field::Number {
+            range: 1_000..=HOUR_MS,
+            put: |config, n| config.actors.restart_window = ms(n),
+            get: |config| millis_of(config.actors.restart_window),
+        },
+    },
+];
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// Reads every item, or names the first that cannot be read.
+fn all<T>(items: &[String], read: fn(&str) -> Option<T>) -> Result<Vec<T>, String> {
+    items.iter().map(|item| read(item).ok_or_else(|| item.clone())).collect()
+}
+
+fn host(text: &str) -> Option<String> {
+    let legal = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+    legal.then(|| text.to_ascii_lowercase())
+}
+
+/// A single address is the network of itself alone.
+fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+fn status(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|status| (300..=599).contains(status))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::config::NodeConfig;
+
+    #[test]
+    fn names_are_distinct_and_end_with_their_unit() {
+        let flags: BTreeSet<&str> = SETTINGS.iter().map(|setting| setting.flag).collect();
+        assert_eq!(flags.len(), SETTINGS.len());
+        for setting in &SETTINGS {
+            assert_eq!(setting.flag.ends_with("-ms"), setting.unit() == "ms", "{}", setting.flag);
+            assert_eq!(setting.flag.ends_with("-bytes"), setting.unit() == "bytes", "{}", setting.flag);
+        }
+    }
+
+    #[test]
+    fn every_default_is_allowed_and_read_back_as_it_was() {
+        let default = NodeConfig::named("n");
+        for setting in &SETTINGS {
+            let mut config = default.clone();
+            let values = match setting.get(&default) {
+                serde_json::Value::Array(items) => items.iter().map(|item| item.as_str().unwrap().to_owned()).collect(),
+                serde_json::Value::String(text) => vec![text],
+                other => vec![other.to_string()],
+            };
+            setting.put(&mut config, &values).expect(setting.flag);
+            assert_eq!(config, default, "{}", setting.flag);
+        }
+    }
+
+    #[test]
+    fn each_keeps_its_value_in_a_place_of_its_own() {
+        let default = NodeConfig::named("n");
+        for setting in &SETTINGS {
+            let value = match &setting.field {
+                Field::Number { range, .. } => range.start().to_string(),
+                Field::Switch { .. } => "true".to_owned(),
+                Field::List { .. } if setting.flag == "http-ambiguous-status" => "503".to_owned(),
+                Field::List { .. } => "10.0.0.0".to_owned(),
+                Field::Text { .. } => "[::1]:80".to_owned(),
+            };
+            let mut config = default.clone();
+            setting.put(&mut config, &[value]).expect(setting.flag);
+            let changed: Vec<&str> = SETTINGS
+                .iter()
+                .filter(|other| other.get(&config) != other.get(&default))
+                .map(|other| other.flag)
+                .collect();
+            assert_eq!(changed, [setting.flag]);
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        for (flag, value) in [
+            ("listen", "8080"),
+            ("name", ""),
+            ("data-dir", ""),
+            ("slots", "0"),
+            ("slots", "10001"),
+            ("slots", "many"),
+            ("claim-lead-ms", "251"),
+            ("allow-unauthenticated", "yes"),
+            ("allowed-host", "http://a/"),
+            ("http-allow", "10.0.0.0/33"),
+            ("http-ambiguous-status", "200"),
+            ("http-reuse-within-ms", "1000"),
+        ] {
+            let setting = SETTINGS.iter().find(|setting| setting.flag == flag).unwrap();
+            let refused = setting.put(&mut NodeConfig::named("n"), &[value.to_owned()]).expect_err(flag);
+            assert_eq!(refused.value, value);
+        }
+    }
+
+    #[test]
+    fn the_readme_lists_every_setting_as_it_is() {
+        let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+        let default = NodeConfig::named("n");
+        for setting in &SETTINGS {
+            let value = setting.default_words.map_or_else(|| setting.shown(&default), str::to_owned);
+            let row = format!(
+                "| `--{}` | `{}` | `{}` | {value} | {} | {} | {} |",
+                setting.flag,
+                setting.variable(),
+                setting.key(),
+                setting.unit(),
+                setting.allowed(),
+                setting.about
+            );
+            assert!(readme.lines().any(|line| line == row), "README.md lacks this row:\n{row}");
+        }
+    }
+}
