@@ -19,7 +19,6 @@ use crate::config::NodeConfig;
 use crate::dashboard;
 use crate::domain::clock_map::ClockMap;
 use crate::metrics::Metrics;
-use crate::queue::Queue;
 use crate::queue::embedded::EmbeddedQueue;
 use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;

@@ -1,9 +1,18 @@
 //! What a task calls: one adapter per kind, all of them typing how a call ended.
 
-//X pub mod address_guard;
-//X pub mod http;
-//X pub mod log;
-//X pub mod router;
+pub mod address_guard;
+pub mod http;
+pub mod http_answer;
+pub mod http_connector;
+pub mod http_failure;
+pub mod http_request;
+pub mod log;
+pub mod router;
+
+#[cfg(test)]
+mod fake_http;
+#[cfg(test)]
+mod http_test;
 
 use futures_util::future::BoxFuture;
 

@@ -1,0 +1,194 @@
+//! What keeps other sites' pages away from a node: the rule for browsers.
+//!
+//! - Every request names a `Host` that is this node's. A page whose name was pointed at this machine (DNS rebinding)
+//!   sends its own name, so it can neither write nor read.
+//! - A write with an `Origin` has this node's own. Only browsers send one.
+//! - A `POST`, `PUT` or `PATCH` says that it carries JSON. A page can send it to another site only after a preflight,
+//!   which is never answered. A `DELETE` needs a preflight by itself, so it may come without a content type, as curl
+//!   sends it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, ORIGIN};
+use actix_web::middleware::Next;
+use actix_web::{ResponseError as _, web};
+
+use super::problem::{Kind, Problem};
+
+/// The one call that takes a line per document too.
+pub const BATCH_PATH: &str = "/v1/tasks/batch";
+
+/// The names by which a node may be called.
+#[derive(Debug, Clone)]
+pub struct Hosts {
+    listen: IpAddr,
+    names: Arc<[String]>,
+}
+
+impl Hosts {
+    /// For a node that listens there. `node` is its own name, by which others on its network call it.
+    pub fn new(listen: SocketAddr, node: &str, allowed: &[String]) -> Self {
+        let mut names: Vec<String> = allowed.iter().map(|name| plain(name)).collect();
+        names.push("localhost".to_owned());
+        if !listen.ip().is_loopback() {
+            names.push(plain(node));
+        }
+        Self { listen: listen.ip(), names: names.into() }
+    }
+
+    /// `authority` is `host` or `host:port`. The port is not compared: a page of another site can't choose the name,
+    /// and behind a forwarded port the node does not know its own.
+    fn knows(&self, authority: &str) -> bool {
+        let Some((host, _)) = split(authority) else { return false };
+        if self.names.contains(&plain(host)) {
+            return true;
+        }
+        let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() else { return false };
+        let address = address.to_canonical();
+        if self.listen.is_unspecified() {
+            return true;
+        }
+        address == self.listen.to_canonical() || (self.listen.is_loopback() && address.is_loopback())
+    }
+}
+
+/// The middleware that applies the rule.
+pub async fn guard<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> actix_web::Result<ServiceResponse<EitherBody<B, BoxBody>>> {
+    let checked = match request.app_data::<web::Data<Hosts>>() {
+        Some(hosts) => check(&request, hosts),
+        None => Err(Problem::new(Kind::Internal, "the node does not know its own names")),
+    };
+    match checked {
+        Ok(()) => Ok(next.call(request).await?.map_into_left_body()),
+        Err(problem) => Ok(request.into_response(problem.error_response()).map_into_right_body()),
+    }
+}
+
+fn check(request: &ServiceRequest, hosts: &Hosts) -> Result<(), Problem> {
+    let headers = request.headers();
+    let host = known_host(headers, hosts)?;
+    if request.method().is_safe() {
+        return Ok(());
+    }
+    own_origin(headers, host)?;
+    if [Method::POST, Method::PUT, Method::PATCH].contains(request.method()) {
+        json(headers, request.path() == BATCH_PATH)?;
+    }
+    Ok(())
+}
+
+fn known_host<'a>(headers: &'a HeaderMap, hosts: &Hosts) -> Result<&'a str, Problem> {
+    const ALLOWED: &str = "one header with this node's address, localhost (on this machine), or a name of --allowed-host";
+    let refused = |value: &str| Problem::header(Kind::ForeignHost, "Host", value, ALLOWED);
+    match single(headers, &HOST) {
+        Some(host) if hosts.knows(host) => Ok(host),
+        Some(host) => Err(refused(host)),
+        None => Err(refused("missing, doubled or illegible")),
+    }
+}
+
+/// `Origin` has the host and port of `Host`. The scheme may differ: TLS may end in front of the node.
+fn own_origin(headers: &HeaderMap, host: &str) -> Result<(), Problem> {
+    if !headers.contains_key(ORIGIN) {
+        return Ok(());
+    }
+    let origin = single(headers, &ORIGIN).unwrap_or("doubled or illegible");
+    let own = match origin.split_once("://") {
+        Some(("http", authority)) => same(authority, host, 80),
+        Some(("https", authority)) => same(authority, host, 443),
+        _ => false,
+    };
+    if own {
+        return Ok(());
+    }
+    Err(Problem::header(Kind::ForeignOrigin, "Origin", origin, "none, or the one of the node itself"))
+}
+
+fn json(headers: &HeaderMap, lines: bool) -> Result<(), Problem> {
+    let given = single(headers, &CONTENT_TYPE).unwrap_or("missing, doubled or illegible");
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    let is = |media_type: &str| essence.eq_ignore_ascii_case(media_type);
+    if is("application/json") || (lines && is("application/x-ndjson")) {
+        return Ok(());
+    }
+    let allowed = if lines { "application/json or application/x-ndjson" } else { "application/json" };
+    Err(Problem::header(Kind::UnsupportedMediaType, "Content-Type", given, allowed))
+}
+
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name);
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+fn same(one: &str, other: &str, default_port: u16) -> bool {
+    let parts = |authority| split(authority).map(|(host, port)| (plain(host), port.unwrap_or(default_port)));
+    parts(one).is_some_and(|one| parts(other) == Some(one))
+}
+
+/// Host and port; `None` if it is no authority.
+fn split(authority: &str) -> Option<(&str, Option<u16>)> {
+    let host_end = authority.rfind(']').map_or(0, |end| end + 1);
+    match authority.get(host_end..)?.find(':') {
+        None => Some((authority, None)),
+        Some(colon) => {
+            let (host, port) = authority.split_at_checked(host_end + colon)?;
+            Some((host, Some(port.strip_prefix(':')?.parse().ok()?)))
+        }
+    }
+    .filter(|(host, _)| !host.is_empty())
+}
+
+/// Names are the same in any case, with or without the root's dot.
+fn plain(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(listen: &str) -> Hosts {
+        Hosts::new(listen.parse().unwrap(), "Node-1", &["tasks.example.org".to_owned()])
+    }
+
+    #[test]
+    fn on_loopback_only_this_machines_names_are_known() {
+        let hosts = hosts("127.0.0.1:8080");
+        for host in ["127.0.0.1:8080", "localhost", "LOCALHOST.:9", "[::1]:8080", "127.0.0.2", "Tasks.Example.org:443"] {
+            assert!(hosts.knows(host), "{host}");
+        }
+        for host in ["evil.example", "10.0.0.1", "node-1", "", ":8080", "localhost:x", "localhost:8080:1", "[::1", "::1:1"]
+        {
+            assert!(!hosts.knows(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn beyond_loopback_its_addresses_and_its_name_are_known() {
+        let everywhere = hosts("0.0.0.0:8080");
+        for host in ["10.1.2.3:8080", "[fe80::1]:8080", "node-1:8080", "localhost:8080", "tasks.example.org"] {
+            assert!(everywhere.knows(host), "{host}");
+        }
+        assert!(!everywhere.knows("evil.example:8080"));
+        let one = hosts("10.1.2.3:8080");
+        assert!(one.knows("10.1.2.3"));
+        assert!(!one.knows("10.1.2.4"));
+    }
+
+    #[test]
+    fn an_origin_is_compared_with_its_port() {
+        assert!(same("localhost:8080", "localhost:8080", 80));
+        assert!(same("tasks.example.org", "tasks.example.org", 443), "behind a proxy that ends TLS");
+        assert!(same("localhost:80", "localhost", 80));
+        assert!(!same("localhost:3000", "localhost:8080", 80), "another server of this machine");
+        assert!(!same("evil.example", "localhost:8080", 80));
+    }
+}

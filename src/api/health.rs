@@ -1,0 +1,28 @@
+//! For those who watch the node: alive, ready, and its figures.
+
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+
+use super::problem::{Kind, Problem};
+use crate::actors::Status;
+use crate::metrics::Metrics;
+
+/// `GET /healthz`: the process serves.
+pub async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "alive" }))
+}
+
+/// `GET /readyz`: it takes submissions and its actors are alive.
+pub async fn readyz(status: web::Data<Status>) -> Result<HttpResponse, Problem> {
+    status.ready().map_err(|reason| Problem::new(Kind::NotReady, reason))?;
+    Ok(HttpResponse::Ok().json(json!({ "status": "ready" })))
+}
+
+/// `GET /metrics`, for Prometheus.
+pub async fn metrics(metrics: web::Data<Metrics>) -> Result<HttpResponse, Problem> {
+    let text = metrics.text().map_err(|cause| {
+        log::error!("the metrics cannot be written: {cause}");
+        Problem::new(Kind::Internal, "the metrics cannot be written; the node's log says more")
+    })?;
+    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
+}

@@ -1,0 +1,107 @@
+//! The way of a submission through the API: read, checked, published, answered. One for single ones and for batches.
+
+use std::str;
+
+use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderName;
+
+use super::ApiState;
+use super::problem::{Kind, Problem};
+use crate::domain::document::{Document, Received};
+use crate::domain::limits::IDEMPOTENCY_KEY_CHARS_MAX;
+use crate::domain::{Invalid, TaskId, Timestamp};
+use crate::queue::{Published, Submission};
+use crate::store::Ingested;
+
+/// The header that becomes the id.
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// A submission that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// The task.
+    pub id: TaskId,
+    /// It is stored; otherwise it is safe in the queue.
+    pub stored: bool,
+}
+
+impl Accepted {
+    /// The HTTP status that says so.
+    pub fn status(self) -> StatusCode {
+        if self.stored { StatusCode::CREATED } else { StatusCode::ACCEPTED }
+    }
+
+    /// The state that says so. A repeat is told the same as the first time, however the task stands by now.
+    pub fn state(self) -> &'static str {
+        if self.stored { "scheduled" } else { "accepted" }
+    }
+}
+
+/// Reads and checks one document.
+pub fn checked(json: &[u8], key: Option<&str>, at: Timestamp) -> Result<Submission, Invalid> {
+    if json.trim_ascii().is_empty() {
+        return Err(Invalid::new("", "empty", "a JSON object with the fields of a task"));
+    }
+    let task = Document::parse(json)?.check(Received { idempotency_key: key, at })?;
+    Ok(Submission { task, bytes: json.len() })
+}
+
+/// The header `Idempotency-Key`, if it is given.
+pub fn idempotency_key(request: &HttpRequest) -> Result<Option<&str>, Problem> {
+    let mut values = request.headers().get_all(&IDEMPOTENCY_KEY);
+    let Some(value) = values.next() else { return Ok(None) };
+    let allowed = format!("one header of 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters in UTF-8, none of them a control character");
+    let refused = |value: &str| Problem::header(Kind::InvalidHeader, "Idempotency-Key", value, &allowed);
+    if values.next().is_some() {
+        return Err(refused("given twice"));
+    }
+    let key = str::from_utf8(value.as_bytes()).map_err(|_| refused("not UTF-8"))?;
+    let fits = (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.chars().count()) && !key.chars().any(char::is_control);
+    if fits { Ok(Some(key)) } else { Err(refused(key)) }
+}
+
+/// A node that stops takes nothing more.
+pub fn refuse_while_stopping(api: &ApiState) -> Result<(), Problem> {
+    if !api.status.is_stopping() {
+        return Ok(());
+    }
+    count(api, "refused", 1);
+    Err(Problem::new(Kind::NotReady, "the node is stopping and takes no submissions; try another, or again later"))
+}
+
+/// Publishes a batch; one answer each, in their order.
+pub async fn publish(api: &ApiState, batch: Vec<Submission>) -> Vec<Result<Accepted, Problem>> {
+    let ids: Vec<TaskId> = batch.iter().map(|submission| submission.task.id).collect();
+    match api.queue.publish(batch).await {
+        Ok(Published::Committed(outcomes)) => {
+            ids.into_iter().zip(outcomes).map(|(id, outcome)| committed(api, id, outcome)).collect()
+        }
+        Ok(Published::Queued) => ids.into_iter().map(|id| Ok(Accepted { id, stored: false })).collect(),
+        Err(cause) => {
+            log::warn!("{} submissions were refused: {cause}", ids.len());
+            count(api, "refused", ids.len());
+            let problem = Problem::from(cause);
+            ids.into_iter().map(|id| Err(problem.clone().about(id))).collect()
+        }
+    }
+}
+
+/// Counts submissions by their end.
+pub fn count(api: &ApiState, end: &str, submissions: usize) {
+    api.metrics.submissions.with_label_values(&[end]).inc_by(u64::try_from(submissions).unwrap_or(u64::MAX));
+}
+
+fn committed(api: &ApiState, id: TaskId, outcome: Ingested) -> Result<Accepted, Problem> {
+    let end = match outcome {
+        Ingested::Stored(_) => "stored",
+        Ingested::Same => "same",
+        Ingested::Conflict => "conflict",
+    };
+    count(api, end, 1);
+    if outcome == Ingested::Conflict {
+        let detail = format!("the task {id} is stored with another document; use another id, or send the same document");
+        return Err(Problem::new(Kind::Conflict, detail).about(id));
+    }
+    Ok(Accepted { id, stored: true })
+}

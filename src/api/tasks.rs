@@ -1,0 +1,155 @@
+//! One task: submit it, read it, call it off, settle it.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::ApiState;
+use super::body::BodyReader;
+use super::problem::Problem;
+use super::submission::{self, Accepted};
+use super::view::TaskView;
+use crate::domain::invalid::pointer_part;
+use crate::domain::limits::SUBMISSION_BYTES_MAX;
+use crate::domain::{Invalid, State, TaskId};
+use crate::queue::Submission;
+use crate::store::{Change, Resolution};
+
+/// Largest document that is read on the thread that serves requests, in bytes: about a millisecond's work.
+const INLINE_BYTES_MAX: usize = 128 * 1024;
+/// What `resolve` takes.
+const RESOLVE_ALLOWED: &str = "{\"state\": \"succeeded\", \"failed\" or \"scheduled\"}";
+
+type Answer = Result<HttpResponse, Problem>;
+
+/// `POST /v1/tasks`.
+pub async fn submit(
+    api: web::Data<ApiState>,
+    bodies: web::Data<BodyReader>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Answer {
+    submission::refuse_while_stopping(&api)?;
+    let submitted = read(&api, &bodies, &request, payload).await;
+    let submitted = submitted.inspect_err(|_| submission::count(&api, "invalid", 1))?;
+    let id = submitted.task.id;
+    let published = submission::publish(&api, vec![submitted]).await;
+    let accepted = published.into_iter().next().unwrap_or(Ok(Accepted { id, stored: false }))?;
+    let location = (LOCATION, format!("/v1/tasks/{id}"));
+    Ok(HttpResponse::build(accepted.status())
+        .insert_header(location)
+        .json(json!({ "id": id, "state": accepted.state() })))
+}
+
+async fn read(
+    api: &ApiState,
+    bodies: &BodyReader,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<Submission, Problem> {
+    let at = api.database_clock.now();
+    let key = submission::idempotency_key(request)?;
+    let body = bodies.read(request, payload, SUBMISSION_BYTES_MAX).await?;
+    if body.bytes.len() <= INLINE_BYTES_MAX {
+        return Ok(submission::checked(&body.bytes, key, at)?);
+    }
+    let key = key.map(str::to_owned);
+    let checked = crate::actors::blocking(move || Ok(submission::checked(&body.bytes, key.as_deref(), at)));
+    Ok(checked.await??)
+}
+
+/// `GET /v1/tasks/{id}`.
+pub async fn get(api: web::Data<ApiState>, id: web::Path<String>) -> Answer {
+    let id = task_id(&id)?;
+    let found = api.ask(move |store| store.find(id)).await?.ok_or_else(|| Problem::no_such_task(id))?;
+    Ok(HttpResponse::Ok().json(TaskView::whole(&found)))
+}
+
+/// `GET /v1/tasks/{id}/attempts`.
+pub async fn attempts(api: web::Data<ApiState>, id: web::Path<String>) -> Answer {
+    let id = task_id(&id)?;
+    let attempts = api.ask(move |store| store.attempts(id)).await?;
+    if attempts.is_empty() {
+        // No attempts yet, or no such task.
+        api.ask(move |store| store.find(id)).await?.ok_or_else(|| Problem::no_such_task(id))?;
+    }
+    Ok(HttpResponse::Ok().json(json!({ "attempts": attempts })))
+}
+
+/// `DELETE /v1/tasks/{id}`.
+pub async fn cancel(api: web::Data<ApiState>, id: web::Path<String>) -> Answer {
+    let id = task_id(&id)?;
+    match api.ask(move |store| store.cancel(id)).await? {
+        Change::Done(_) | Change::Already => Ok(stands(id, State::Cancelled)),
+        Change::Refused(state) => Err(Problem::wrong_state(id, state, "only a scheduled one can be cancelled")),
+        Change::NotFound => Err(Problem::no_such_task(id)),
+    }
+}
+
+/// `POST /v1/tasks/{id}/resolve`.
+pub async fn resolve(
+    api: web::Data<ApiState>,
+    bodies: web::Data<BodyReader>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    payload: web::Payload,
+) -> Answer {
+    let id = task_id(&id)?;
+    let body = bodies.read(&request, payload, SUBMISSION_BYTES_MAX).await?;
+    let (to, state) = resolution(&body.bytes)?;
+    match api.ask(move |store| store.resolve(id, to)).await? {
+        Change::Done(due) => {
+            api.status.hint(due.into_iter().collect());
+            Ok(stands(id, state))
+        }
+        Change::Already => Ok(stands(id, state)),
+        Change::Refused(state) => Err(Problem::wrong_state(id, state, "only an unknown one can be resolved")),
+        Change::NotFound => Err(Problem::no_such_task(id)),
+    }
+}
+
+fn stands(id: TaskId, state: State) -> HttpResponse {
+    HttpResponse::build(StatusCode::OK).json(json!({ "id": id, "state": state }))
+}
+
+fn task_id(text: &str) -> Result<TaskId, Problem> {
+    Uuid::parse_str(text).map(TaskId).map_err(|_| Problem::parameter("id", text, "a UUID"))
+}
+
+fn resolution(json: &[u8]) -> Result<(Resolution, State), Invalid> {
+    let document: Value = serde_json::from_slice(json).map_err(|cause| Invalid::new("", cause, RESOLVE_ALLOWED))?;
+    let fields = document.as_object().ok_or_else(|| Invalid::new("", &document, RESOLVE_ALLOWED))?;
+    if let Some(unknown) = fields.keys().find(|name| *name != "state") {
+        return Err(Invalid::new(pointer_part(unknown), "an unknown field", RESOLVE_ALLOWED));
+    }
+    let given = fields.get("state").unwrap_or(&Value::Null);
+    match given.as_str() {
+        Some("succeeded") => Ok((Resolution::Succeeded, State::Succeeded)),
+        Some("failed") => Ok((Resolution::Failed, State::Failed)),
+        Some("scheduled") => Ok((Resolution::Scheduled, State::Scheduled)),
+        _ => Err(Invalid::new("/state", given, "\"succeeded\", \"failed\" or \"scheduled\"")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resolution_names_what_is_wrong() {
+        for (json, pointer) in [
+            ("", ""),
+            ("{", ""),
+            ("[]", ""),
+            (r#"{}"#, "/state"),
+            (r#"{"state": 1}"#, "/state"),
+            (r#"{"state": "cancelled"}"#, "/state"),
+            (r#"{"state": "failed", "why": "x"}"#, "/why"),
+        ] {
+            assert_eq!(resolution(json.as_bytes()).unwrap_err().pointer, pointer, "{json}");
+        }
+        assert_eq!(resolution(br#"{"state": "failed"}"#), Ok((Resolution::Failed, State::Failed)));
+    }
+}
