@@ -57,11 +57,7 @@ pub async fn submit(
     answer(&results)
 }
 
-async fn items(
-    bodies: &BodyReader,
-    request: &HttpRequest,
-    payload: web::Payload,
-) -> Result<Vec<Bytes>, Problem> {
+async fn items(bodies: &BodyReader, request: &HttpRequest, payload: web::Payload) -> Result<Vec<Bytes>, Problem> {
     if request.headers().contains_key(submission::IDEMPOTENCY_KEY) {
         let allowed = "none for a batch: give each task its own id";
         return Err(Problem::header(Kind::InvalidHeader, "Idempotency-Key", "given", allowed));
@@ -158,10 +154,7 @@ async fn publish(api: Arc<ApiState>, checked: Vec<Result<Submission, Problem>>) 
     submission::count(&api, "invalid", places.iter().flatten().count());
     let mut published = submission::publish(&api, batch).await.into_iter();
     let unanswered = || Err(Problem::new(Kind::Internal, "the queue gave no answer for this task"));
-    places
-        .into_iter()
-        .map(|refused| refused.map_or_else(|| published.next().unwrap_or_else(unanswered), Err))
-        .collect()
+    places.into_iter().map(|refused| refused.map_or_else(|| published.next().unwrap_or_else(unanswered), Err)).collect()
 }
 
 #[derive(Serialize)]

@@ -85,7 +85,8 @@ fn check(request: &ServiceRequest, hosts: &Hosts) -> Result<(), Problem> {
 }
 
 fn known_host<'a>(headers: &'a HeaderMap, hosts: &Hosts) -> Result<&'a str, Problem> {
-    const ALLOWED: &str = "one header with this node's address, localhost (on this machine), or a name of --allowed-host";
+    const ALLOWED: &str =
+        "one header with this node's address, localhost (on this machine), or a name of --allowed-host";
     let refused = |value: &str| Problem::header(Kind::ForeignHost, "Host", value, ALLOWED);
     match single(headers, &HOST) {
         Some(host) if hosts.knows(host) => Ok(host),
@@ -162,10 +163,12 @@ mod tests {
     #[test]
     fn on_loopback_only_this_machines_names_are_known() {
         let hosts = hosts("127.0.0.1:8080");
-        for host in ["127.0.0.1:8080", "localhost", "LOCALHOST.:9", "[::1]:8080", "127.0.0.2", "Tasks.Example.org:443"] {
+        for host in ["127.0.0.1:8080", "localhost", "LOCALHOST.:9", "[::1]:8080", "127.0.0.2", "Tasks.Example.org:443"]
+        {
             assert!(hosts.knows(host), "{host}");
         }
-        for host in ["evil.example", "10.0.0.1", "node-1", "", ":8080", "localhost:x", "localhost:8080:1", "[::1", "::1:1"]
+        for host in
+            ["evil.example", "10.0.0.1", "node-1", "", ":8080", "localhost:x", "localhost:8080:1", "[::1", "::1:1"]
         {
             assert!(!hosts.knows(host), "{host}");
         }

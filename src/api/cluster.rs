@@ -46,11 +46,11 @@ struct TermView<'a> {
 
 /// `GET /v1/cluster`.
 pub async fn cluster(api: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
-    let ask = |store: &dyn crate::store::Store| Ok((store.epoch()?, store.generations()?, store.terms(TERMS_MAX)?));
-    let (epoch, generations, terms) = api.ask(ask).await?;
+    // In this order: a master is known as a generation before its term begins.
+    let (terms, generations) = api.ask(|store| Ok((store.terms(TERMS_MAX)?, store.generations()?))).await?;
     let master = master(&generations, &terms);
     Ok(HttpResponse::Ok().json(Cluster {
-        epoch,
+        epoch: terms.first().map(|newest| newest.epoch),
         master,
         nodes: generations.iter().map(|generation| node(generation, master)).collect(),
         terms: terms.iter().map(term).collect(),

@@ -258,7 +258,9 @@ impl From<PublishError> for Problem {
             PublishError::Closed => Self::new(Kind::Unavailable, "the node takes no submissions now; try again"),
             PublishError::Unacknowledged(reason) => Self::new(
                 Kind::Unacknowledged,
-                format!("it may be stored or not: {reason}. Repeat it with the id of this problem: that makes no second task"),
+                format!(
+                    "it may be stored or not: {reason}. Repeat it with the id of this problem: that makes no second task"
+                ),
             ),
         }
     }

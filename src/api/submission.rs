@@ -17,6 +17,11 @@ use crate::store::Ingested;
 /// The header that becomes the id.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// What a document may be.
+const ALLOWED: &str = "a JSON object with the fields of a task";
+/// Most bytes quoted of something that is no document.
+const QUOTED_BYTES: usize = 200;
+
 /// A submission that was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {
@@ -40,8 +45,14 @@ impl Accepted {
 
 /// Reads and checks one document.
 pub fn checked(json: &[u8], key: Option<&str>, at: Timestamp) -> Result<Submission, Invalid> {
-    if json.trim_ascii().is_empty() {
-        return Err(Invalid::new("", "empty", "a JSON object with the fields of a task"));
+    match json.trim_ascii_start() {
+        [] => return Err(Invalid::new("", "empty", ALLOWED)),
+        [b'{', ..] => {}
+        // An array would be read as the fields in their order.
+        start => {
+            let start = start.get(..QUOTED_BYTES).unwrap_or(start);
+            return Err(Invalid::new("", String::from_utf8_lossy(start), ALLOWED));
+        }
     }
     let task = Document::parse(json)?.check(Received { idempotency_key: key, at })?;
     Ok(Submission { task, bytes: json.len() })
@@ -51,7 +62,8 @@ pub fn checked(json: &[u8], key: Option<&str>, at: Timestamp) -> Result<Submissi
 pub fn idempotency_key(request: &HttpRequest) -> Result<Option<&str>, Problem> {
     let mut values = request.headers().get_all(&IDEMPOTENCY_KEY);
     let Some(value) = values.next() else { return Ok(None) };
-    let allowed = format!("one header of 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters in UTF-8, none of them a control character");
+    let allowed =
+        format!("one header of 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters in UTF-8, none of them a control character");
     let refused = |value: &str| Problem::header(Kind::InvalidHeader, "Idempotency-Key", value, &allowed);
     if values.next().is_some() {
         return Err(refused("given twice"));
@@ -100,7 +112,8 @@ fn committed(api: &ApiState, id: TaskId, outcome: Ingested) -> Result<Accepted, 
     };
     count(api, end, 1);
     if outcome == Ingested::Conflict {
-        let detail = format!("the task {id} is stored with another document; use another id, or send the same document");
+        let detail =
+            format!("the task {id} is stored with another document; use another id, or send the same document");
         return Err(Problem::new(Kind::Conflict, detail).about(id));
     }
     Ok(Accepted { id, stored: true })

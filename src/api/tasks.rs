@@ -143,7 +143,7 @@ mod tests {
             ("", ""),
             ("{", ""),
             ("[]", ""),
-            (r#"{}"#, "/state"),
+            ("{}", "/state"),
             (r#"{"state": 1}"#, "/state"),
             (r#"{"state": "cancelled"}"#, "/state"),
             (r#"{"state": "failed", "why": "x"}"#, "/why"),

@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn shows_every_actor_and_who_is_silent() {
         let metrics = Metrics::new(Clock::new()).unwrap();
-        let now = Mono(Duration::from_secs(60));
+        let now = Mono(Duration::from_mins(1));
         metrics.actor(ActorName::Executor).sign_of_life(now);
         let html = html(metrics.actors(), now);
         for name in ActorName::ALL {

@@ -41,7 +41,9 @@ impl CreditMeter {
         let base = seen.front().map_or(load.settled, |(_, settled)| *settled);
         let recent = load.settled.saturating_sub(base);
         let outstanding = load.assigned.saturating_sub(load.settled);
-        load.slots.saturating_add(recent).min(buffer).saturating_sub(outstanding)
+        let credit = load.slots.saturating_add(recent).min(buffer).saturating_sub(outstanding);
+        // It has more than it can start: a small claim would cost a commit and hasten nothing.
+        if outstanding > load.slots && credit < buffer / 4 { 0 } else { credit }
     }
 
     /// Forgets generations that are gone.
@@ -97,6 +99,15 @@ mod tests {
         meter.credit(G, load(0, 0), 2_000, at(0));
         assert_eq!(meter.credit(G, load(1_000, 1_000), 2_000, at(100)), 1_256);
         assert_eq!(meter.credit(G, load(9_000, 9_000), 2_000, at(200)), 2_000);
+    }
+
+    #[test]
+    fn one_that_has_enough_to_do_gets_full_batches_or_nothing() {
+        let mut meter = CreditMeter::default();
+        meter.credit(G, load(0, 0), 2_000, at(0));
+        assert_eq!(meter.credit(G, load(11_600, 10_000), 2_000, at(100)), 0, "400 are not worth a claim");
+        assert_eq!(meter.credit(G, load(11_600, 10_200), 2_000, at(110)), 600);
+        assert_eq!(meter.credit(G, load(11_600, 11_344), 2_000, at(120)), 1_744, "all it has is being called");
     }
 
     #[test]

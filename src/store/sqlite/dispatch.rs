@@ -1,6 +1,8 @@
 //! What the master does: read ahead, claim, call off.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary, Bool};
 use diesel::sqlite::SqliteConnection;
 
 use super::counts::Deltas;
@@ -20,12 +22,13 @@ pub fn scheduled(
     until: Timestamp,
     limit: usize,
 ) -> Result<Vec<Due>> {
-    let (from, beyond) = after.map_or((i64::MIN, Vec::new()), |(at, id)| (at.micros(), id.0.as_bytes().to_vec()));
+    let (at, id) = after.map_or((i64::MIN, Vec::new()), |(at, id)| (at.micros(), id.0.as_bytes().to_vec()));
+    // A row value, so that the index is entered in the midst of many tasks of one instant too: `due_at > a OR (due_at = a
+    // AND id > b)` would read all of them again and again.
+    let beyond = sql::<Bool>("(task.due_at, task.id) > (").bind::<BigInt, _>(at).sql(", ").bind::<Binary, _>(id).sql(")");
     let rows: Vec<DueRow> = task::table
-        // The bound on `due_at` alone is what the index is entered by; the second condition only sorts out its ties.
-        .filter(task::due_at.ge(from))
+        .filter(beyond)
         .filter(task::due_at.le(until.micros()))
-        .filter(task::due_at.gt(from).or(task::id.gt(beyond)))
         .filter(task::state.eq(State::Scheduled.code()))
         .order((task::due_at, task::id))
         .limit(i64::try_from(limit).unwrap_or(i64::MAX))

@@ -1,0 +1,9 @@
+//! What the tests stand on: real node processes, a receiver that keeps what it was sent, a small HTTP client.
+
+pub mod database;
+pub mod http;
+pub mod node;
+pub mod receiver;
+
+pub use node::Node;
+pub use receiver::{Answer, Call, Receiver};

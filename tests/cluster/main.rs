@@ -1,0 +1,18 @@
+//! The program as its users meet it: real processes, judged by what targets received and callers were answered.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    clippy::used_underscore_binding,
+    missing_docs,
+    reason = "a test may stop at once, and reads clocks to judge the program's"
+)]
+
+mod harness;
+
+mod command_line;
+mod crash;
+mod settings;
