@@ -15,4 +15,8 @@ mod harness;
 
 mod command_line;
 mod crash;
+mod disk_full;
+mod firing;
 mod settings;
+mod stop;
+mod tls;

@@ -97,7 +97,7 @@ fn a_body_above_1_mib_in_chunks() {
     .into_bytes();
     for _ in 0..17 {
         request.extend_from_slice(b"10000\r\n");
-        request.extend_from_slice(&[b' '; 0x10000]);
+        request.extend_from_slice(" ".repeat(0x10000).as_bytes());
         request.extend_from_slice(b"\r\n");
     }
     request.extend_from_slice(b"0\r\n\r\n");
