@@ -15,6 +15,7 @@ use super::invalid::{Invalid, pointer_part};
 use super::limits::{
     AHEAD_MAX, ATTEMPTS_MAX, BACKOFF_MAX, LABEL_CHARS_MAX, LABELS_MAX, PRIORITY_MAX, TIMEOUT_DEFAULT, TIMEOUT_MS,
 };
+use super::object::Object;
 use super::payload::{Payload, minified};
 use super::retry::RetryPolicy;
 use super::target_document::TargetDocument;
@@ -28,10 +29,10 @@ pub struct Document {
     id: Option<String>,
     run_at: Option<String>,
     delay_ms: Option<u64>,
-    target: TargetDocument,
+    target: Object<TargetDocument>,
     payload: Option<Box<RawValue>>,
     delivery: Option<Delivery>,
-    retry: Option<RetryDocument>,
+    retry: Option<Object<RetryDocument>>,
     timeout_ms: Option<u64>,
     misfire: Option<Misfire>,
     priority: Option<u64>,
@@ -64,10 +65,8 @@ impl Document {
     /// Not JSON, a wrong type, an unknown or a doubled field: with the field's pointer.
     pub fn parse(json: &[u8]) -> Result<Self, Invalid> {
         let mut deserializer = serde_json::Deserializer::from_slice(json);
-        let document = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            let pointer = pointer_of(error.path());
-            Invalid::new(pointer, error.inner(), "a JSON object with the fields of a task")
-        })?;
+        let Object(document) = serde_path_to_error::deserialize(&mut deserializer)
+            .map_err(|error| unreadable(pointer_of(error.path()), &error.inner().to_string()))?;
         deserializer.end().map_err(|error| Invalid::new("", error, "one JSON object and nothing after it"))?;
         Ok(document)
     }
@@ -81,10 +80,10 @@ impl Document {
         let id = self.task_id(received.idempotency_key)?;
         let run_at = self.instant(received.at)?;
         let spec = Spec {
-            target: self.target.check().map_err(|invalid| invalid.under("/target"))?,
+            target: self.target.0.check().map_err(|invalid| invalid.under("/target"))?,
             payload: self.payload.as_deref().map(Payload::read).transpose()?.unwrap_or_default(),
             delivery: self.delivery.unwrap_or_default(),
-            retry: self.retry.map_or_else(|| Ok(RetryPolicy::default()), RetryDocument::check)?,
+            retry: self.retry.map_or_else(|| Ok(RetryPolicy::default()), |retry| retry.0.check())?,
             timeout: timeout(self.timeout_ms)?,
             misfire: self.misfire.unwrap_or_default(),
             priority: priority(self.priority)?,
@@ -212,6 +211,19 @@ fn labels(labels: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, 
     Ok(labels)
 }
 
+/// What the JSON reader says of a field, in our own terms. Its messages end in what it expected, which is what is
+/// allowed, and in a place in the text, which the pointer tells better.
+fn unreadable(pointer: String, message: &str) -> Invalid {
+    let told = message.rsplit_once(" at line ").map_or(message, |(told, _)| told);
+    match told.split_once(", expected ") {
+        Some((value, expected)) => {
+            let value = value.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
+            Invalid::new(pointer, value, expected)
+        }
+        None => Invalid::new(pointer, message, "a JSON object with the fields of a task"),
+    }
+}
+
 /// The path of a field as a JSON pointer.
 fn pointer_of(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
@@ -258,6 +270,8 @@ mod tests {
             (with(r#""retry": {"factor": 0.5}"#), "/retry/factor"),
             (with(r#""retry": {"tries": 3}"#), "/retry/tries"),
             (with(r#""timeout_ms": 0"#), "/timeout_ms"),
+            (with(r#""retry": [3, 1000]"#), "/retry"),
+            (r#"{"delay_ms": 1, "target": ["log"]}"#.to_owned(), "/target"),
             (with(r#""id": "42""#), "/id"),
             (with(r#""when": 1"#), "/when"),
             (with(r#""labels": {"": "x"}"#), "/labels/"),
@@ -271,6 +285,12 @@ mod tests {
         ] {
             assert_eq!(pointer(&json), field, "{json}");
         }
+    }
+
+    #[test]
+    fn what_is_allowed_is_said_even_where_the_type_is_wrong() {
+        let invalid = check(r#"{"delay_ms": "soon", "target": {"type": "log"}}"#).unwrap_err();
+        assert_eq!((invalid.value.as_str(), invalid.allowed.as_str()), ("string \"soon\"", "u64"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod limits;
 pub mod liveness;
 pub mod look_ahead;
 pub mod mastership;
+pub mod object;
 pub mod payload;
 pub mod retry;
 pub mod settlement;

@@ -134,8 +134,11 @@ fn judge(accepted: &HashMap<Uuid, Accepted>, calls: &[Call], seen: &Seen, end: &
         accepted.iter().filter(|(id, task)| task.at_most_once == once && times(id) > 1).map(|(id, _)| *id).collect()
     };
     let (doubled_once, doubled_least): (Vec<Uuid>, Vec<Uuid>) = (doubled(true), doubled(false));
-    let not_fired: Vec<&Uuid> =
-        seen.unstarted.iter().filter(|id| accepted.contains_key(id) && times(id) == 0 && state(id) != Some(4)).collect();
+    let not_fired: Vec<&Uuid> = seen
+        .unstarted
+        .iter()
+        .filter(|id| accepted.contains_key(id) && times(id) == 0 && state(id) != Some(4))
+        .collect();
     let slowest = seen.restarts.iter().max().unwrap();
     println!(
         "{KILLS} kills, {} tasks accepted, {} calls; lost {}, early {early}, at_most_once doubled {}, at_least_once doubled {}, \

@@ -60,8 +60,11 @@ fn a_task_is_called_at_its_time_once_with_the_promised_headers() {
 fn a_definite_failure_is_retried_and_every_attempt_is_told() {
     let receiver = Receiver::answering(|_, before| Answer::status(if before == 0 { 503 } else { 200 }));
     let node = Node::start();
-    let id = submit(&node, &json!({"delay_ms": 0, "retry": {"initial_ms": 10},
-        "target": {"type": "http", "url": receiver.url("/")}}));
+    let id = submit(
+        &node,
+        &json!({"delay_ms": 0, "retry": {"initial_ms": 10},
+        "target": {"type": "http", "url": receiver.url("/")}}),
+    );
     until_state(&node, &id, "succeeded");
     let attempts = http::get(&node.url(&format!("/v1/tasks/{id}/attempts"))).json();
     let attempts = attempts["attempts"].as_array().unwrap();
@@ -79,8 +82,11 @@ fn retry_after_is_obeyed() {
         ..Answer::status(if before == 0 { 503 } else { 200 })
     };
     let (receiver, node) = (Receiver::answering(busy), Node::start());
-    submit(&node, &json!({"delay_ms": 0, "retry": {"initial_ms": 1},
-        "target": {"type": "http", "url": receiver.url("/")}}));
+    submit(
+        &node,
+        &json!({"delay_ms": 0, "retry": {"initial_ms": 1},
+        "target": {"type": "http", "url": receiver.url("/")}}),
+    );
     let calls = receiver.wait_for(2, SOON);
     assert!(calls[1].at.duration_since(calls[0].at).unwrap() >= Duration::from_millis(990));
 }
@@ -93,8 +99,11 @@ fn when_nobody_can_know_the_delivery_decides() {
     let once = submit(&node, &json!({"delay_ms": 0, "target": target}));
     let stopped = until_state(&node, &once, "unknown");
     assert!(stopped["last_error"].is_string());
-    let least = submit(&node, &json!({"delay_ms": 0, "target": target, "delivery": "at_least_once",
-        "retry": {"initial_ms": 1}}));
+    let least = submit(
+        &node,
+        &json!({"delay_ms": 0, "target": target, "delivery": "at_least_once",
+        "retry": {"initial_ms": 1}}),
+    );
     until_state(&node, &least, "succeeded");
     let of = |id: &str| receiver.calls().iter().filter(|call| call.header("x-task-id") == Some(id)).count();
     assert_eq!((of(&once), of(&least)), (1, 2));
@@ -135,8 +144,11 @@ fn what_is_cancelled_or_expired_is_never_called() {
     let target = json!({"type": "http", "url": receiver.url("/")});
     let cancelled = submit(&node, &json!({"delay_ms": 700, "target": target}));
     assert_eq!(http::request("DELETE", &node.url(&format!("/v1/tasks/{cancelled}")), &[], b"").status, 200);
-    let expired = submit(&node, &json!({"run_at": "2020-01-01T00:00:00Z", "target": target,
-        "misfire": {"expire_after_ms": 1_000}}));
+    let expired = submit(
+        &node,
+        &json!({"run_at": "2020-01-01T00:00:00Z", "target": target,
+        "misfire": {"expire_after_ms": 1_000}}),
+    );
     until_state(&node, &expired, "expired");
     let late = submit(&node, &json!({"run_at": "2020-01-01T00:00:00Z", "target": target}));
     until_state(&node, &late, "succeeded");

@@ -13,6 +13,8 @@
 
 mod harness;
 
+mod api;
+mod bad_input;
 mod command_line;
 mod crash;
 mod disk_full;

@@ -25,7 +25,8 @@ pub fn scheduled(
     let (at, id) = after.map_or((i64::MIN, Vec::new()), |(at, id)| (at.micros(), id.0.as_bytes().to_vec()));
     // A row value, so that the index is entered in the midst of many tasks of one instant too: `due_at > a OR (due_at = a
     // AND id > b)` would read all of them again and again.
-    let beyond = sql::<Bool>("(task.due_at, task.id) > (").bind::<BigInt, _>(at).sql(", ").bind::<Binary, _>(id).sql(")");
+    let beyond =
+        sql::<Bool>("(task.due_at, task.id) > (").bind::<BigInt, _>(at).sql(", ").bind::<Binary, _>(id).sql(")");
     let rows: Vec<DueRow> = task::table
         .filter(beyond)
         .filter(task::due_at.le(until.micros()))

@@ -55,8 +55,7 @@ pub fn snapshot(folder: &Path) -> Snapshot {
 
 fn read(connection: &mut SqliteConnection) -> Snapshot {
     let mut started_claims = HashSet::new();
-    let records: Vec<StartRow> =
-        diesel::sql_query("SELECT ids, claim_nos FROM start_record").load(connection).unwrap();
+    let records: Vec<StartRow> = diesel::sql_query("SELECT ids, claim_nos FROM start_record").load(connection).unwrap();
     for record in records {
         for (id, claim_no) in record.ids.chunks_exact(16).zip(record.claim_nos.chunks_exact(8)) {
             started_claims.insert((Uuid::from_slice(id).unwrap(), i64::from_be_bytes(claim_no.try_into().unwrap())));

@@ -20,6 +20,7 @@ pub struct Node {
     address: SocketAddr,
     folder: PathBuf,
     arguments: Vec<String>,
+    filter: &'static str,
     log: PathBuf,
     _own: Option<tempfile::TempDir>,
 }
@@ -47,7 +48,18 @@ impl Node {
         node
     }
 
+    /// With a silent log, in a folder of the caller's.
+    pub fn silent(folder: &Path) -> Self {
+        let mut node = Self::launched_with(folder, &[], "off");
+        node.until_ready();
+        node
+    }
+
     fn launched(folder: &Path, flags: &[&str]) -> Self {
+        Self::launched_with(folder, flags, "info")
+    }
+
+    fn launched_with(folder: &Path, flags: &[&str], filter: &'static str) -> Self {
         let address = free_address();
         let listens = flags.contains(&"--listen");
         let mut arguments: Vec<String> = vec!["node".to_owned(), "--data-dir".to_owned(), folder.display().to_string()];
@@ -59,9 +71,10 @@ impl Node {
             .iter()
             .position(|flag| *flag == "--listen")
             .map_or(address, |at| format!("127.0.0.1:{}", flags[at + 1].rsplit(':').next().unwrap()).parse().unwrap());
-        let log = std::env::temp_dir().join(format!("task-scheduler-test-{}-{}.log", std::process::id(), address.port()));
-        let child = launch(&arguments, &log);
-        Self { child, address, folder: folder.to_owned(), arguments, log, _own: None }
+        let log =
+            std::env::temp_dir().join(format!("task-scheduler-test-{}-{}.log", std::process::id(), address.port()));
+        let child = launch(&arguments, filter, &log);
+        Self { child, address, folder: folder.to_owned(), arguments, filter, log, _own: None }
     }
 
     /// The URL of a path.
@@ -98,7 +111,7 @@ impl Node {
     /// Starts it again after a kill, in the same place; how long it took until it was ready.
     pub fn restart(&mut self) -> Duration {
         let began = Instant::now();
-        self.child = launch(&self.arguments, &self.log);
+        self.child = launch(&self.arguments, self.filter, &self.log);
         self.until_ready();
         began.elapsed()
     }
@@ -151,11 +164,12 @@ impl Drop for Node {
     }
 }
 
-fn launch(arguments: &[String], log: &Path) -> Child {
+fn launch(arguments: &[String], filter: &str, log: &Path) -> Child {
     let log = File::options().create(true).append(true).open(log).unwrap();
     Command::new(PROGRAM)
         .args(arguments)
         .env_remove("TASK_SCHEDULER_CONFIG")
+        .env("RUST_LOG", filter)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)

@@ -1,0 +1,42 @@
+//! The embedded node's figures, each against its bar: `cargo bench --bench embedded`.
+//!
+//! `TASK_SCHEDULER_TEST_SHORT=1` shortens the runs, for a look; the bars are meant for the whole ones.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    dead_code,
+    missing_docs,
+    reason = "a measurement may stop at once, and reads clocks; it needs a part of the harness only"
+)]
+
+use std::process::ExitCode;
+
+mod figures;
+#[path = "../tests/cluster/harness/mod.rs"]
+mod harness;
+mod raw;
+
+fn main() -> ExitCode {
+    let short = std::env::var_os("TASK_SCHEDULER_TEST_SHORT").is_some();
+    let (pairs, runs, seconds, idle) = if short { (1, 1, 5, 5) } else { (3, 3, 60, 30) };
+    let mut report = figures::throughput::measure(pairs);
+    report.extend(figures::lateness::measure(runs, seconds));
+    report.push(figures::lateness::at_once(200));
+    report.extend(figures::idle::measure(idle));
+    report.push(figures::idle::start());
+    println!(
+        "\nraw loop: one connection, batches of 1,000, one commit each for claim, start record and move to history"
+    );
+    for figure in &report {
+        println!("{}", figure.line());
+    }
+    if report.iter().all(figures::Figure::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,59 @@
+//! What is measured, one file per figure.
+
+pub mod idle;
+pub mod lateness;
+pub mod throughput;
+
+/// One figure against its bar.
+pub struct Figure {
+    /// What it is.
+    pub name: &'static str,
+    /// As measured.
+    pub value: f64,
+    /// Its unit.
+    pub unit: &'static str,
+    /// What it must hold.
+    pub bar: Bar,
+    /// What it was made of.
+    pub detail: String,
+}
+
+/// What a figure must hold.
+pub enum Bar {
+    /// At least this.
+    AtLeast(f64),
+    /// At most this.
+    AtMost(f64),
+}
+
+impl Figure {
+    /// It holds its bar.
+    pub fn holds(&self) -> bool {
+        match self.bar {
+            Bar::AtLeast(bar) => self.value >= bar,
+            Bar::AtMost(bar) => self.value <= bar,
+        }
+    }
+
+    /// One line of the report.
+    pub fn line(&self) -> String {
+        let (sign, bar) = match self.bar {
+            Bar::AtLeast(bar) => ("≥", bar),
+            Bar::AtMost(bar) => ("≤", bar),
+        };
+        let verdict = if self.holds() { "PASS" } else { "FAIL" };
+        format!("{verdict}  {:<44} {:>9.3} {:<5} (bar {sign} {bar}; {})", self.name, self.value, self.unit, self.detail)
+    }
+}
+
+/// The middle one.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The value below which a part `q` of the sorted values lies.
+pub fn quantile(sorted: &[f64], q: f64) -> f64 {
+    let last = sorted.len() - 1;
+    sorted[((last as f64) * q).round() as usize]
+}
