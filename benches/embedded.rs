@@ -12,7 +12,9 @@
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
     clippy::disallowed_methods,
+    clippy::used_underscore_binding,
     dead_code,
+    unused_imports,
     missing_docs,
     reason = "a measurement may stop at once, and reads clocks; it needs a part of the harness only"
 )]

@@ -32,7 +32,7 @@ const START_LEAD: Duration = Duration::from_millis(20);
 /// This long is waited for more claims to stand in the same start record.
 const GATHER: Duration = Duration::from_millis(10);
 /// Looks for claims and slots this often by itself, in case a hint was lost.
-const LOOK: Duration = Duration::from_millis(250);
+const LOOK: Duration = Duration::from_secs(1);
 /// After a failed write.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Most assignments of one read.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::harness::{Node, Receiver};
 
 /// Longest life of a command that is to end by itself.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
+const COMMAND_TIMEOUT: Duration = Duration::from_mins(1);
 /// How often a state is asked for before a test gives up; each time is a process of its own.
 const LOOKS_MAX: usize = 1_000;
 

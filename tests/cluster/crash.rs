@@ -104,8 +104,10 @@ fn killed_30_times_under_load_it_loses_nothing_and_doubles_nothing() {
         seen.restarts.push(node.restart());
     }
     stop.store(true, Ordering::SeqCst);
-    submitters.into_iter().for_each(|submitter| submitter.join().unwrap());
-    until("every task has come to its end", Duration::from_secs(60), || {
+    for submitter in submitters {
+        submitter.join().unwrap();
+    }
+    until("every task has come to its end", Duration::from_mins(1), || {
         let counts = http::get(&node.url("/v1/stats")).json()["tasks"].clone();
         counts["scheduled"] == 0 && counts["dispatched"] == 0
     });

@@ -7,8 +7,9 @@
     clippy::as_conversions,
     clippy::disallowed_methods,
     clippy::used_underscore_binding,
+    dead_code,
     missing_docs,
-    reason = "a test may stop at once, and reads clocks to judge the program's"
+    reason = "a test may stop at once, and reads clocks to judge the program's; a part of the harness is the bench's"
 )]
 
 mod harness;

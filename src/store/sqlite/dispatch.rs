@@ -12,6 +12,7 @@ use super::moves::{End, end_scheduled};
 use super::packed::pack;
 use super::row::{DueRow, due};
 use super::schema::{assignment, task};
+use super::statement::{Value, Words, statement};
 use crate::domain::{Claim, Due, GenerationId, State, TaskId, Timestamp};
 use crate::store::{Claimed, Fence, Order, Result, Standing};
 
@@ -69,23 +70,25 @@ pub fn claim(c: &mut SqliteConnection, fence: Fence, orders: &[Order], now: Time
     Ok(Claimed::Done { claims, refused })
 }
 
+struct ClaimOne;
+
+impl Words for ClaimOne {
+    const SQL: &'static str = "UPDATE task SET state = 1, claim_no = claim_no + 1, owner = ?, epoch = ?, dispatched_at = ? \
+        WHERE id = ? AND state = 0 AND due_at = ? RETURNING claim_no";
+    type Row = BigInt;
+}
+
 fn claim_one(c: &mut SqliteConnection, fence: Fence, order: &Order, now: Timestamp) -> Result<Option<Claim>> {
     let id = order.due.id;
-    let expected = task::table
-        .filter(task::id.eq(id.0.as_bytes().to_vec()))
-        .filter(task::state.eq(State::Scheduled.code()))
-        .filter(task::due_at.eq(order.due.due_at.micros()));
-    let claim_no: Option<i64> = diesel::update(expected)
-        .set((
-            task::state.eq(State::Dispatched.code()),
-            task::claim_no.eq(task::claim_no + 1),
-            task::owner.eq(Some(order.generation.0.as_bytes().to_vec())),
-            task::epoch.eq(Some(fence.epoch.0)),
-            task::dispatched_at.eq(Some(now.micros())),
-        ))
-        .returning(task::claim_no)
-        .get_result(c)
-        .optional()?;
+    let claim_no: Option<i64> = statement::<ClaimOne>(&[
+        Value::Blob(order.generation.0.as_bytes()),
+        Value::Int(fence.epoch.0),
+        Value::Int(now.micros()),
+        Value::Blob(id.0.as_bytes()),
+        Value::Int(order.due.due_at.micros()),
+    ])
+    .get_result(c)
+    .optional()?;
     Ok(claim_no.map(|claim_no| Claim { id, claim_no }))
 }
 

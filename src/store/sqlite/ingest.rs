@@ -1,11 +1,13 @@
 //! How tasks come in.
 
 use diesel::prelude::*;
+use diesel::sql_types::Binary;
 use diesel::sqlite::SqliteConnection;
 
 use super::counts::Deltas;
-use super::row::{TaskRow, due, unreadable};
-use super::schema::{dead_letter, ingest_offset, task, task_history};
+use super::row::{NewRow, unreadable};
+use super::schema::{dead_letter, ingest_offset, task};
+use super::statement::{Value, Words, statement};
 use crate::domain::{NewTask, State, Timestamp};
 use crate::store::{DeadLetter, Ingested, OffsetMove, Result};
 
@@ -25,20 +27,37 @@ pub fn ingest(c: &mut SqliteConnection, batch: &[NewTask], now: Timestamp) -> Re
     Ok(outcomes)
 }
 
+struct InsertTask;
+
+impl Words for InsertTask {
+    const SQL: &'static str = "INSERT INTO task (id, state, due_at, run_at, priority, misfire_ms, claim_no, attempt, \
+        created_at, delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint) \
+        VALUES (?, 0, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+    type Row = ();
+}
+
+struct EndedPrint;
+
+impl Words for EndedPrint {
+    const SQL: &'static str = "SELECT fingerprint FROM task_history WHERE id = ?";
+    type Row = Binary;
+}
+
 fn enter(c: &mut SqliteConnection, new: &NewTask, now: Timestamp) -> Result<Ingested> {
-    let row = TaskRow::scheduled(new, now)?;
-    let inserted = diesel::insert_into(task::table).values(&row).on_conflict_do_nothing().execute(c)?;
+    let row = NewRow::of(new)?;
+    let id = new.id.0.as_bytes();
+    let inserted = statement::<InsertTask>(&row.values(now)).execute(c)?;
     let known: Option<Vec<u8>> = if inserted == 0 {
-        Some(task::table.find(&row.id).select(task::fingerprint).first(c)?)
+        Some(task::table.find(id.as_slice()).select(task::fingerprint).first(c)?)
     } else {
-        let finished = task_history::table.find(&row.id).select(task_history::fingerprint).first(c).optional()?;
-        if finished.is_some() {
-            diesel::delete(task::table.find(&row.id)).execute(c)?;
+        let ended: Option<Vec<u8>> = statement::<EndedPrint>(&[Value::Blob(id)]).get_result(c).optional()?;
+        if ended.is_some() {
+            diesel::delete(task::table.find(id.as_slice())).execute(c)?;
         }
-        finished
+        ended
     };
     Ok(match known {
-        None => Ingested::Stored(due(&(row.id, row.due_at, row.priority, row.misfire_ms))?),
+        None => Ingested::Stored(row.due()),
         Some(fingerprint) if fingerprint == new.fingerprint => Ingested::Same,
         Some(_) => Ingested::Conflict,
     })

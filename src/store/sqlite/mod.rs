@@ -21,6 +21,7 @@ mod recovery;
 mod row;
 mod schema;
 mod settling;
+mod statement;
 
 use std::path::Path;
 use std::time::Duration;

@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::schema::task;
+use super::statement::Value;
 use crate::domain::payload::Payload;
 use crate::domain::time::{Timestamp, micros_of, millis_of};
 use crate::domain::{
@@ -14,8 +15,8 @@ use crate::domain::{
 use crate::store::{Result, StoreError};
 
 /// A row of `task`, and (less `finished_at`) of `task_history`.
-#[derive(Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = task, treat_none_as_null = true, check_for_backend(diesel::sqlite::Sqlite))]
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = task, check_for_backend(diesel::sqlite::Sqlite))]
 pub struct TaskRow {
     pub id: Vec<u8>,
     pub state: i16,
@@ -38,7 +39,6 @@ pub struct TaskRow {
     pub labels: String,
     pub payload_kind: i16,
     pub payload: Vec<u8>,
-    pub fingerprint: Vec<u8>,
 }
 
 /// The columns of [`TaskRow`] in a table that has them; `$payload` stands for the payload's.
@@ -66,7 +66,6 @@ macro_rules! columns {
             $table::labels,
             $table::payload_kind,
             $payload,
-            $table::fingerprint,
         )
     };
 }
@@ -76,42 +75,6 @@ pub(super) use columns;
 pub type HistoryRow = (TaskRow, i64);
 
 impl TaskRow {
-    /// A submission, scheduled at its `run_at`.
-    pub fn scheduled(task: &NewTask, now: Timestamp) -> Result<Self> {
-        let (payload_kind, payload) = match &task.spec.payload {
-            Payload::Empty => (0, Vec::new()),
-            Payload::Json(text) => (1, text.as_bytes().to_vec()),
-            Payload::Bytes(bytes) => (2, bytes.clone()),
-        };
-        Ok(Self {
-            id: task.id.0.as_bytes().to_vec(),
-            state: State::Scheduled.code(),
-            due_at: task.run_at.micros(),
-            run_at: task.run_at.micros(),
-            priority: i16::from(task.spec.priority),
-            misfire_ms: misfire_ms(task.spec.misfire),
-            claim_no: 0,
-            attempt: 0,
-            owner: None,
-            epoch: None,
-            created_at: now.micros(),
-            dispatched_at: None,
-            started_at: None,
-            last_error: None,
-            delivery: match task.spec.delivery {
-                Delivery::AtMostOnce => 0,
-                Delivery::AtLeastOnce => 1,
-            },
-            retry: json(&task.spec.retry)?,
-            timeout_ms: i64::try_from(millis_of(task.spec.timeout)).unwrap_or(i64::MAX),
-            target: json(&task.spec.target)?,
-            labels: json(&task.spec.labels)?,
-            payload_kind,
-            payload,
-            fingerprint: task.fingerprint.to_vec(),
-        })
-    }
-
     /// What was asked for.
     pub fn spec(self) -> Result<Spec> {
         Ok(Spec {
@@ -164,6 +127,58 @@ impl TaskRow {
             epoch: self.epoch.map(Epoch),
             spec: self.spec()?,
         })
+    }
+}
+
+/// A submission on its way into `task`, borrowed where it can be.
+pub struct NewRow<'a> {
+    new: &'a NewTask,
+    retry: String,
+    target: String,
+    labels: String,
+}
+
+impl<'a> NewRow<'a> {
+    /// Of a submission.
+    pub fn of(new: &'a NewTask) -> Result<Self> {
+        let spec = &new.spec;
+        Ok(Self { new, retry: json(&spec.retry)?, target: json(&spec.target)?, labels: json(&spec.labels)? })
+    }
+
+    /// In the order of the columns of the insert.
+    pub fn values(&self, now: Timestamp) -> [Value<'_>; 14] {
+        let spec = &self.new.spec;
+        let payload_kind = match &spec.payload {
+            Payload::Empty => 0,
+            Payload::Json(_) => 1,
+            Payload::Bytes(_) => 2,
+        };
+        let delivery = match spec.delivery {
+            Delivery::AtMostOnce => 0,
+            Delivery::AtLeastOnce => 1,
+        };
+        [
+            Value::Blob(self.new.id.0.as_bytes()),
+            Value::Int(self.new.run_at.micros()),
+            Value::Int(self.new.run_at.micros()),
+            Value::Int(i64::from(spec.priority)),
+            Value::MaybeInt(misfire_ms(spec.misfire)),
+            Value::Int(now.micros()),
+            Value::Int(delivery),
+            Value::Text(&self.retry),
+            Value::Int(i64::try_from(millis_of(spec.timeout)).unwrap_or(i64::MAX)),
+            Value::Text(&self.target),
+            Value::Text(&self.labels),
+            Value::Int(payload_kind),
+            Value::Blob(spec.payload.bytes()),
+            Value::Blob(&self.new.fingerprint),
+        ]
+    }
+
+    /// For the look-ahead.
+    pub fn due(&self) -> Due {
+        let NewTask { id, run_at, spec, .. } = self.new;
+        Due { id: *id, due_at: *run_at, priority: spec.priority, misfire: spec.misfire }
     }
 }
 

@@ -1,0 +1,164 @@
+//! What every store must do, whatever database is behind it: written against the trait, run on each of them.
+//!
+//! Another store needs a function in `fixtures` that opens it empty, and one more line `suite!(…)` below. What only an
+//! embedded store can promise (its lock file, its clock) is in `embedded`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a test may stop at once"
+)]
+
+mod fixtures;
+
+mod changes;
+mod dispatch;
+mod embedded;
+mod execution;
+mod generations;
+mod ingest;
+mod late;
+mod mastership;
+mod model;
+mod reading;
+mod recovery;
+mod settling;
+mod walk;
+
+/// One `#[test]` per store and function. A function that is not listed is reported as dead code.
+macro_rules! suite {
+    (@ $store:ident $module:ident: $($test:ident),+ $(,)?) => {
+        mod $module {
+            $(
+                #[test]
+                fn $test() {
+                    crate::$module::$test(&crate::fixtures::$store());
+                }
+            )+
+        }
+    };
+    ($store:ident) => {
+        mod $store {
+            suite!(@ $store ingest:
+                a_new_task_is_stored_as_it_was_asked_for,
+                the_same_document_again_is_the_same_task,
+                another_document_under_a_known_id_is_a_conflict,
+                a_batch_may_name_an_id_twice,
+                an_empty_batch_is_nothing,
+                what_has_ended_is_never_scheduled_again_by_a_redelivery,
+                what_is_dispatched_is_not_scheduled_by_a_redelivery,
+                an_offset_moves_only_from_where_it_was_expected,
+                a_topic_made_anew_begins_anew,
+                dead_letters_are_kept_and_counted,
+            );
+            suite!(@ $store dispatch:
+                scheduled_ones_come_in_the_order_of_instant_and_id,
+                a_cursor_goes_through_many_tasks_of_one_instant,
+                only_what_is_due_until_then_and_scheduled_is_read,
+                a_claim_assigns_and_counts,
+                a_claim_needs_the_expected_instant,
+                a_task_is_claimed_once,
+                one_claim_may_name_several_generations,
+                a_deposed_master_claims_nothing,
+                a_claim_for_a_generation_that_is_not_alive_is_refused,
+                claims_of_one_task_are_numbered,
+                only_the_overdue_expires,
+                expiring_needs_the_expected_instant_and_the_fence,
+            );
+            suite!(@ $store execution:
+                assignments_come_once_in_order_with_whole_tasks,
+                assignments_of_others_are_not_shown,
+                what_was_settled_is_not_assigned_any_more,
+                done_rows_go_and_only_their_owners,
+                only_an_alive_generation_starts,
+                a_start_shows_in_the_task,
+            );
+            suite!(@ $store settling:
+                a_success_ends_the_task,
+                a_failure_ends_the_task,
+                a_loss_makes_it_unknown,
+                a_retry_schedules_it_again_and_counts,
+                what_was_not_sent_goes_back_and_counts_nothing,
+                what_was_given_back_leaves_no_attempt,
+                a_retried_task_tells_every_attempt,
+                settling_twice_changes_nothing,
+                of_two_outcomes_in_one_batch_the_first_counts,
+                an_older_claim_is_stale,
+                an_older_claim_is_stale_beside_the_current_one,
+                another_generations_outcome_is_stale,
+                a_batch_is_answered_in_its_order,
+                an_unknown_task_id_is_stale,
+                a_master_may_be_deposed_before_the_outcome,
+            );
+            suite!(@ $store late:
+                its_own_late_success_settles_an_unknown,
+                its_own_late_failure_settles_an_unknown,
+                its_own_late_retry_schedules_an_unknown_again,
+                a_late_not_sent_gives_the_start_back,
+                a_late_loss_says_nothing_new,
+                another_claims_outcome_settles_no_unknown,
+                a_late_outcome_does_not_overwrite_a_resolution,
+                a_late_outcome_does_not_disturb_a_re_fire,
+            );
+            suite!(@ $store generations:
+                a_generation_is_shown_as_it_was_registered,
+                a_heartbeat_moves_the_counter,
+                a_farewell_marks_it_gone,
+                draining_gives_back_the_unstarted_only,
+                draining_twice_gives_back_nothing_more,
+                what_is_started_is_settled_while_draining,
+                standing_only_goes_forward,
+                loads_tell_what_was_assigned_and_settled,
+            );
+            suite!(@ $store recovery:
+                without_a_start_record_it_is_scheduled_again,
+                a_started_one_is_settled_by_its_delivery,
+                a_spent_budget_is_unknown_even_at_least_once,
+                only_what_is_not_settled_is_recovered,
+                recovering_twice_finds_nothing_more,
+                a_deposed_master_recovers_nothing,
+                a_dead_generation_starts_and_gets_nothing,
+                a_draining_generation_is_recovered_too,
+                a_recovery_leaves_others_alone,
+                what_was_recovered_can_be_claimed_again,
+            );
+            suite!(@ $store changes:
+                a_scheduled_task_is_cancelled_once,
+                a_cancelled_task_is_not_claimed,
+                what_is_dispatched_or_has_ended_is_not_cancelled,
+                an_id_that_is_not_there_is_not_found,
+                an_unknown_task_is_resolved_as_succeeded,
+                an_unknown_task_is_resolved_as_failed,
+                an_unknown_task_is_fired_again,
+                only_an_unknown_task_is_resolved,
+            );
+            suite!(@ $store reading:
+                live_and_ended_tasks_are_found_with_their_payload,
+                lists_carry_no_payload,
+                a_list_shows_the_newest_first,
+                a_list_is_filtered_by_state,
+                a_list_is_filtered_by_all_labels,
+                a_list_is_filtered_by_creation,
+                filters_hold_together,
+                paging_sees_each_once_while_others_come_and_go,
+                every_kind_of_task_comes_back_as_it_was,
+            );
+            suite!(@ $store mastership:
+                before_the_first_reign_there_is_no_epoch,
+                epochs_rise_by_one,
+                every_reign_is_told_the_newest_first,
+                only_the_current_reign_is_renewed,
+                resigning_ends_the_reign_at_once,
+                a_deposed_master_ends_no_other_reign,
+                a_take_over_leaves_claims_alone,
+            );
+            suite!(@ $store walk: the_store_agrees_with_the_model);
+        }
+    };
+}
+
+suite!(sqlite);

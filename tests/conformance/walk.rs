@@ -1,0 +1,299 @@
+//! A random walk: whatever happens in whatever order, the store agrees with a simple model of it, and every step that a
+//! task takes is a legal one.
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::TestRunner;
+use task_scheduler::domain::state::TRANSITIONS;
+use task_scheduler::domain::{Claim, GenerationId, Misfire, Outcome, State, TaskId};
+use task_scheduler::store::{Change, Claimed, Done, Fence, Ingested, Order, Recovered, Resolution, Settled};
+
+use crate::fixtures::{Fixture, at_least_once, task};
+use crate::model::{Held, Model};
+
+/// What may happen; indexes choose among what there is.
+#[derive(Debug, Clone)]
+enum Happening {
+    Submit,
+    Redeliver(Index),
+    Claim(Index, Index),
+    Start(Index),
+    End(Index, Outcome),
+    /// By a claim that is not the task's: an older one, or another owner's.
+    EndFalsely(Index, bool, Outcome),
+    Cancel(Index),
+    Resolve(Index, Resolution),
+    Expire(Index),
+    Drain(Index),
+    Recover(Index),
+    TakeOver(Index),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let index = any::<Index>;
+    let error = || "it went wrong".to_owned();
+    let outcome = prop_oneof![
+        Just(Outcome::Succeeded),
+        any::<bool>().prop_map(move |retryable| Outcome::Failed { retryable, retry_after: None, error: error() }),
+        Just(Outcome::NotSent { error: error() }),
+        Just(Outcome::Ambiguous { error: error() }),
+    ];
+    let to = prop_oneof![Just(Resolution::Succeeded), Just(Resolution::Failed), Just(Resolution::Scheduled)];
+    prop_oneof![
+        4 => Just(Happening::Submit),
+        1 => index().prop_map(Happening::Redeliver),
+        8 => (index(), index()).prop_map(|(task, owner)| Happening::Claim(task, owner)),
+        6 => index().prop_map(Happening::Start),
+        8 => (index(), outcome.clone()).prop_map(|(task, outcome)| Happening::End(task, outcome)),
+        2 => (index(), any::<bool>(), outcome).prop_map(|(task, older, outcome)| Happening::EndFalsely(task, older, outcome)),
+        1 => index().prop_map(Happening::Cancel),
+        3 => (index(), to).prop_map(|(task, to)| Happening::Resolve(task, to)),
+        1 => index().prop_map(Happening::Expire),
+        1 => index().prop_map(Happening::Drain),
+        2 => index().prop_map(Happening::Recover),
+        1 => index().prop_map(Happening::TakeOver),
+    ]
+}
+
+struct Walk<'a> {
+    fixture: &'a Fixture,
+    tasks: Vec<Model>,
+    /// All that live, the master among them.
+    alive: Vec<GenerationId>,
+    /// Those that drain: they may still end what they have started.
+    draining: Vec<GenerationId>,
+    fence: Fence,
+    generations: u128,
+}
+
+impl<'a> Walk<'a> {
+    fn new(fixture: &'a Fixture) -> Self {
+        let alive = vec![fixture.generation(1), fixture.generation(2)];
+        let fence = fixture.reign(alive[0]);
+        Self { fixture, tasks: Vec::new(), alive, draining: Vec::new(), fence, generations: 2 }
+    }
+
+    fn happen(&mut self, happening: &Happening) {
+        match happening {
+            Happening::Submit => self.submit(),
+            Happening::Drain(index) => self.drain(*index),
+            Happening::Recover(index) => self.recover(*index),
+            Happening::TakeOver(index) => self.fence = self.fixture.reign(*index.get(&self.alive)),
+            _ if self.tasks.is_empty() => {}
+            Happening::Redeliver(index) => {
+                let asked = index.get(&self.tasks).asked.clone();
+                assert_eq!(self.fixture.store().ingest(&[asked]).unwrap(), [Ingested::Same]);
+            }
+            Happening::Claim(index, owner) => self.claim(index.index(self.tasks.len()), *owner.get(&self.alive)),
+            Happening::Start(index) => self.start(index.index(self.tasks.len())),
+            Happening::End(index, outcome) => self.end(index.index(self.tasks.len()), outcome),
+            Happening::EndFalsely(index, older, outcome) => self.end_falsely(index.get(&self.tasks), *older, outcome),
+            Happening::Cancel(index) => self.cancel(index.index(self.tasks.len())),
+            Happening::Resolve(index, to) => self.resolve(index.index(self.tasks.len()), *to),
+            Happening::Expire(index) => self.expire(index.index(self.tasks.len())),
+        }
+    }
+
+    fn submit(&mut self) {
+        let number = u64::try_from(self.tasks.len()).unwrap();
+        let mut asked = if number.is_multiple_of(2) { at_least_once(number) } else { task(number) };
+        if number.is_multiple_of(3) {
+            asked.spec.misfire = Misfire::ExpireAfterMs(0);
+        }
+        let due_at = asked.run_at;
+        let model = Model { asked, state: State::Scheduled, due_at, attempt: 0, claims: 0, held: None };
+        let stored = self.fixture.store().ingest(std::slice::from_ref(&model.asked)).unwrap();
+        assert_eq!(stored, [Ingested::Stored(model.due())]);
+        self.tasks.push(model);
+    }
+
+    fn claim(&mut self, at: usize, owner: GenerationId) {
+        let model = &mut self.tasks[at];
+        let order = Order { due: model.due(), generation: owner };
+        let mut expected = Vec::new();
+        if model.state == State::Scheduled {
+            model.claims += 1;
+            model.state = State::Dispatched;
+            let claim = Claim { id: model.asked.id, claim_no: model.claims };
+            let attempt = model.attempt + 1;
+            model.held = Some(Held { claim, owner, attempt, due_at: model.due_at, started: false });
+            expected.push((owner, vec![claim]));
+        }
+        let claimed = self.fixture.store().claim(self.fence, &[order]).unwrap();
+        assert_eq!(claimed, Claimed::Done { claims: expected, refused: vec![] });
+    }
+
+    fn start(&mut self, at: usize) {
+        let alive = self.alive.clone();
+        let model = &mut self.tasks[at];
+        let Some(held) = model.held.as_mut().filter(|held| model.state == State::Dispatched && !held.started) else {
+            return;
+        };
+        let record = self.fixture.store().start(held.owner, &[held.claim]).unwrap();
+        assert_eq!(record.is_some(), alive.contains(&held.owner));
+        held.started = record.is_some();
+    }
+
+    fn end(&mut self, at: usize, outcome: &Outcome) {
+        let model = &mut self.tasks[at];
+        let Some(held) = model.held.filter(|held| held.started) else { return };
+        let settlement = model.settlement(held, outcome);
+        let expected = model.settle(&settlement, held);
+        assert_eq!(self.fixture.settle(held.owner, &settlement), expected);
+    }
+
+    fn end_falsely(&self, model: &Model, older: bool, outcome: &Outcome) {
+        let Some(held) = model.held else { return };
+        let claim_no = if older { held.claim.claim_no - 1 } else { held.claim.claim_no };
+        let foreign = self.alive.iter().copied().find(|generation| *generation != held.owner);
+        let Some(owner) = (if older { Some(held.owner) } else { foreign }) else { return };
+        let mut settlement = model.settlement(held, outcome);
+        settlement.claim.claim_no = claim_no;
+        let settled = self.fixture.store().settle(owner, &[settlement], &Done::default()).unwrap();
+        assert_eq!(settled, [Settled::Stale]);
+    }
+
+    fn cancel(&mut self, at: usize) {
+        let model = &mut self.tasks[at];
+        let expected = match model.state {
+            State::Scheduled => Change::Done(None),
+            State::Cancelled => Change::Already,
+            other => Change::Refused(other),
+        };
+        assert_eq!(self.fixture.store().cancel(model.asked.id).unwrap(), expected);
+        if model.state == State::Scheduled {
+            model.state = State::Cancelled;
+        }
+    }
+
+    fn resolve(&mut self, at: usize, to: Resolution) {
+        let model = &mut self.tasks[at];
+        let target = match to {
+            Resolution::Succeeded => State::Succeeded,
+            Resolution::Failed => State::Failed,
+            Resolution::Scheduled => State::Scheduled,
+        };
+        let before = model.state;
+        let change = self.fixture.store().resolve(model.asked.id, to).unwrap();
+        if before != State::Unknown {
+            assert_eq!(change, if before == target { Change::Already } else { Change::Refused(before) });
+            return;
+        }
+        model.state = target;
+        let Change::Done(due) = change else { panic!("{change:?} for an unknown task") };
+        assert_eq!(due.is_some(), target == State::Scheduled);
+        if let Some(due) = due {
+            (model.due_at, model.held) = (due.due_at, None);
+            assert_eq!(due, model.due());
+        }
+    }
+
+    fn expire(&mut self, at: usize) {
+        let now = self.fixture.store().now().unwrap();
+        let model = &mut self.tasks[at];
+        if model.due_at >= now {
+            return; // Due just now: whether it is over is the store's to say.
+        }
+        let over = model.state == State::Scheduled && model.asked.spec.misfire.is_over(model.due_at, now);
+        let expired = self.fixture.store().expire(self.fence, &[model.due()]).unwrap();
+        assert_eq!(expired, if over { vec![model.asked.id] } else { vec![] });
+        if over {
+            model.state = State::Expired;
+        }
+    }
+
+    fn drain(&mut self, index: Index) {
+        let leaving = self.alive.remove(index.index(self.alive.len()));
+        self.draining.push(leaving);
+        self.replace();
+        let back = self.fixture.store().drain(leaving).unwrap();
+        self.left_behind(leaving, Recovered { scheduled: back, unknown: vec![] }, false);
+    }
+
+    fn recover(&mut self, index: Index) {
+        let at = index.index(self.alive.len() + self.draining.len());
+        let leaving = if at < self.alive.len() {
+            self.replace();
+            self.alive.remove(at)
+        } else {
+            self.draining.remove(at - self.alive.len())
+        };
+        let recovered = self.fixture.store().recover(self.fence, leaving).unwrap().expect("the reign holds");
+        self.left_behind(leaving, recovered, true);
+    }
+
+    /// Another one for one that leaves.
+    fn replace(&mut self) {
+        self.generations += 1;
+        self.alive.push(self.fixture.generation(self.generations));
+    }
+
+    /// What a generation had comes back, as far as it is recovered or was not started; and nothing else.
+    fn left_behind(&mut self, leaving: GenerationId, recovered: Recovered, dead: bool) {
+        let Recovered { scheduled: mut back, mut unknown } = recovered;
+        for model in &mut self.tasks {
+            let Some(held) = model.held.filter(|held| held.owner == leaving && model.state == State::Dispatched) else {
+                continue;
+            };
+            if held.started && !dead {
+                continue;
+            }
+            let outcome = Outcome::Ambiguous { error: String::new() };
+            let refires = !held.started || model.settlement(held, &outcome).verdict.due_at.is_some();
+            if held.started {
+                model.attempt = held.attempt;
+            }
+            if refires {
+                let at = back.iter().position(|due| due.id == model.asked.id).expect("scheduled again");
+                model.state = State::Scheduled;
+                model.due_at = if held.started { back[at].due_at } else { held.due_at };
+                model.held = None;
+                assert_eq!(back.remove(at), model.due());
+            } else {
+                let at = unknown.iter().position(|id| *id == model.asked.id).expect("unknown");
+                unknown.remove(at);
+                model.state = State::Unknown;
+            }
+        }
+        assert_eq!((back, unknown), (vec![], vec![]), "nothing else came back");
+    }
+
+    fn states(&self) -> Vec<(TaskId, State)> {
+        self.tasks.iter().map(|model| (model.asked.id, self.fixture.state(model.asked.id))).collect()
+    }
+
+    /// The store shows what the model says, and came there legally.
+    fn check(&self, before: &[(TaskId, State)]) {
+        for (id, from) in before {
+            let to = self.fixture.state(*id);
+            let legal = TRANSITIONS.iter().any(|(a, _, b)| a == from && *b == to);
+            assert!(*from == to || legal, "{id} went from {from:?} to {to:?}");
+        }
+        for model in &self.tasks {
+            let found = self.fixture.find(model.asked.id);
+            assert_eq!((found.state, found.attempt), (model.state, model.attempt), "{model:?}");
+            assert_eq!(found.due_at, model.due_at);
+        }
+        for (state, counted) in self.fixture.store().counts().unwrap() {
+            let of_model = self.tasks.iter().filter(|model| model.state == state).count();
+            assert_eq!(counted, u64::try_from(of_model).unwrap(), "{state:?}");
+        }
+        self.fixture.counts();
+    }
+}
+
+pub fn the_store_agrees_with_the_model(fixture: &Fixture) {
+    let config = ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() };
+    let walks = proptest::collection::vec(happening(), 1..60);
+    let result = TestRunner::new(config).run(&walks, |walk| {
+        let fresh = fixture.another();
+        let mut state = Walk::new(&fresh);
+        for happening in &walk {
+            let before = state.states();
+            state.happen(happening);
+            state.check(&before);
+        }
+        Ok(())
+    });
+    assert!(result.is_ok(), "{}", result.unwrap_err());
+}
