@@ -10,7 +10,7 @@ use super::ApiState;
 use super::problem::{Kind, Problem};
 use crate::domain::document::{Document, Received};
 use crate::domain::limits::IDEMPOTENCY_KEY_CHARS_MAX;
-use crate::domain::{Invalid, TaskId, Timestamp};
+use crate::domain::{Invalid, Target, TaskId, Timestamp};
 use crate::queue::{Published, Submission};
 use crate::store::Ingested;
 
@@ -55,6 +55,10 @@ pub fn checked(json: &[u8], key: Option<&str>, at: Timestamp) -> Result<Submissi
         }
     }
     let task = Document::parse(json)?.check(Received { idempotency_key: key, at })?;
+    // Better said at the submission than by a failed task when it is due.
+    if matches!(task.spec.target, Target::Kafka(_)) {
+        return Err(Invalid::new("/target/type", "kafka", "\"http\" or \"log\": this node has no Kafka cluster"));
+    }
     Ok(Submission { task, bytes: json.len() })
 }
 

@@ -151,6 +151,12 @@ fn a_value_out_of_its_bounds() {
 }
 
 #[test]
+fn a_target_that_this_node_cannot_call() {
+    let document = with_target(json!({"type": "kafka", "topic": "orders"}));
+    Untouched::node().refused_field(&document, "/target/type", "kafka", "this node has no Kafka cluster");
+}
+
+#[test]
 fn run_at_without_offset() {
     let document = json!({ "run_at": "2030-12-24T18:00:00", "target": { "type": "log" } });
     Untouched::node().refused_field(&document, "/run_at", "2030-12-24T18:00:00", "with an offset");
