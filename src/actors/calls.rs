@@ -4,14 +4,14 @@
 //! end under the old generation, their outcomes are written, and only then is that generation given up.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::Recipient;
 use futures_util::FutureExt as _;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Notify, Semaphore};
 
 use super::executor::Freed;
 use super::ledger::Ledger;
@@ -33,8 +33,13 @@ pub struct Calls {
     pub(super) parts: Parts,
     pub(super) generation: GenerationId,
     timer: Timer,
-    slots_taken: AtomicU32,
-    /// Claims past their reservation whose outcome is not written.
+    /// One for each call that can be under way.
+    slots: Semaphore,
+    /// Claims of a start record that is being written or written.
+    begun: AtomicU64,
+    /// Those of them that have ended, or were not started after all.
+    ended: AtomicU64,
+    /// Claims that have begun and whose outcome is not written.
     open: AtomicUsize,
     pub(super) idle: Notify,
     outcomes: UnboundedSender<Ended>,
@@ -49,11 +54,14 @@ impl Calls {
     pub fn start(parts: Parts, generation: GenerationId, timer: Timer) -> Arc<Self> {
         let (outcomes, ended): (_, UnboundedReceiver<Ended>) = unbounded_channel();
         let runtime = parts.calls_runtime.clone();
+        let slots = usize::try_from(parts.config.slots).unwrap_or(Semaphore::MAX_PERMITS);
         let calls = Arc::new(Self {
             parts,
             generation,
             timer,
-            slots_taken: AtomicU32::new(0),
+            slots: Semaphore::new(slots),
+            begun: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
             open: AtomicUsize::new(0),
             idle: Notify::new(),
             outcomes,
@@ -77,19 +85,26 @@ impl Calls {
 
     /// Slots without a call.
     pub fn free_slots(&self) -> u32 {
-        self.parts.config.slots.saturating_sub(self.slots_taken.load(Ordering::SeqCst))
+        u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX)
     }
 
-    /// Takes slots for claims that are about to start, before their start record is written.
-    pub fn reserve(&self, claims: u32) {
-        self.slots_taken.fetch_add(claims, Ordering::SeqCst);
-        self.open.fetch_add(usize::try_from(claims).unwrap_or(0), Ordering::SeqCst);
+    /// What the Executor goes by to start more: how many claims have begun so far, and how many of them have ended.
+    pub fn progress(&self) -> (u64, u64) {
+        // The ended ones first: what ends in between must not look like one that never began.
+        let ended = self.ended.load(Ordering::SeqCst);
+        (self.begun.load(Ordering::SeqCst), ended)
+    }
+
+    /// These claims are about to start: before their start record is written.
+    pub fn begin(&self, claims: usize) {
+        self.begun.fetch_add(count(claims), Ordering::SeqCst);
+        self.open.fetch_add(claims, Ordering::SeqCst);
     }
 
     /// Their start record was refused or failed.
-    pub fn unreserve(&self, claims: u32) {
+    pub fn not_begun(&self, claims: usize) {
         self.free(claims);
-        self.settled(usize::try_from(claims).unwrap_or(0));
+        self.settled(claims);
     }
 
     /// Notes an assignment; one without a task is removed with the next outcomes.
@@ -181,6 +196,8 @@ impl Calls {
     fn call(self: &Arc<Self>, task: ClaimedTask) {
         let calls = Arc::clone(self);
         self.parts.calls_runtime.spawn(async move {
+            // A start record may name a few more than there are slots: they wait here. (It is never closed.)
+            let slot = calls.slots.acquire().await;
             // The clock's estimate is a lower bound, and the call is never early: the later of both is the closer one.
             let started_at = calls.parts.database_clock.now().max(task.due_at);
             let metrics = &calls.parts.metrics;
@@ -191,6 +208,7 @@ impl Calls {
             let outcome = AssertUnwindSafe(calls.parts.target.call(&task)).catch_unwind().await;
             timer.observe_duration();
             metrics.calls.dec();
+            drop(slot);
             let broken = |_| Outcome::Ambiguous { error: "the call broke down inside the scheduler".to_owned() };
             calls.ended(&task, started_at, &outcome.unwrap_or_else(broken));
         });
@@ -229,9 +247,9 @@ impl Calls {
         }
     }
 
-    /// Slots are free: the Executor is told, once until it looks.
-    fn free(&self, slots: u32) {
-        self.slots_taken.fetch_sub(slots, Ordering::SeqCst);
+    /// These leave room for others: the Executor is told, once until it looks.
+    fn free(&self, claims: usize) {
+        self.ended.fetch_add(count(claims), Ordering::SeqCst);
         if !self.told.swap(true, Ordering::SeqCst)
             && let Some(executor) = &*self.executor.lock().unwrap_or_else(PoisonError::into_inner)
             && executor.try_send(Freed).is_err()
@@ -260,4 +278,8 @@ impl Calls {
 /// An error's text as it is kept.
 fn shortened(error: &str) -> String {
     error.chars().take(crate::domain::limits::ERROR_CHARS_MAX).collect()
+}
+
+fn count(claims: usize) -> u64 {
+    u64::try_from(claims).unwrap_or(u64::MAX)
 }

@@ -12,6 +12,7 @@ use actix::prelude::*;
 use super::vital::{Vital, vital_signs};
 use super::{Parts, Set, blocking};
 use crate::domain::look_ahead::LookAhead;
+use crate::domain::recent::Recent;
 use crate::domain::time::Timestamp;
 use crate::domain::{ClaimedTask, Due, TaskId};
 use crate::metrics::ActorName;
@@ -27,7 +28,8 @@ pub struct Assigned;
 #[rtype(result = "()")]
 pub struct Freed;
 
-/// A start record is written this long before the first of its instants.
+/// A start record is written this long before the first of its instants. In a backlog it may also name as many claims
+/// more than there are slots as have ended within this time: they get theirs within as long again.
 const START_LEAD: Duration = Duration::from_millis(20);
 /// This long is waited for more claims to stand in the same start record.
 const GATHER: Duration = Duration::from_millis(10);
@@ -53,6 +55,7 @@ pub struct Executor {
     reading: bool,
     read_again: bool,
     starting: bool,
+    ended: Recent,
     steps_seen: u64,
     timer: Option<SpawnHandle>,
 }
@@ -89,6 +92,7 @@ impl Executor {
             reading: false,
             read_again: false,
             starting: false,
+            ended: Recent::over(START_LEAD),
             timer: None,
         }
     }
@@ -144,8 +148,7 @@ impl Executor {
         }
         self.set.calls.looked();
         let now = self.parts.database_clock.now();
-        let free = self.set.calls.free_slots();
-        let limit = usize::try_from(free).unwrap_or(0);
+        let limit = self.room();
         let due = self.order.take_due(now.plus(START_LEAD), limit);
         let tasks: Vec<ClaimedTask> = due.iter().filter_map(|due| self.tasks.remove(&due.id)).collect();
         let (late, tasks): (Vec<_>, Vec<_>) =
@@ -166,13 +169,21 @@ impl Executor {
         }));
     }
 
+    /// How many more may start: as many as get a slot at once, or soon by the speed of the last.
+    fn room(&mut self) -> usize {
+        let (begun, ended) = self.set.calls.progress();
+        let soon = self.ended.growth(ended, self.parts.metrics.clock().mono());
+        let most = u64::from(self.parts.config.slots).saturating_add(soon);
+        usize::try_from(most.saturating_sub(begun.saturating_sub(ended))).unwrap_or(usize::MAX)
+    }
+
     /// Writes the start record and launches the calls on the blocking thread: once it is committed, they are made even
     /// if this actor does not live to see it.
     fn record(&self, tasks: Vec<ClaimedTask>) -> impl Future<Output = Result<Started>> + use<> {
         let (store, calls, generation) =
             (Arc::clone(&self.parts.store), Arc::clone(&self.set.calls), self.set.generation);
-        let count = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
-        calls.reserve(count);
+        let count = tasks.len();
+        calls.begin(count);
         blocking(move || {
             let claims: Vec<_> = tasks.iter().map(|task| task.claim).collect();
             Ok(match store.start(generation, &claims) {
@@ -181,11 +192,11 @@ impl Executor {
                     Started::Launched
                 }
                 Ok(None) => {
-                    calls.unreserve(count);
+                    calls.not_begun(count);
                     Started::Refused
                 }
                 Err(cause) => {
-                    calls.unreserve(count);
+                    calls.not_begun(count);
                     Started::Failed(tasks, cause)
                 }
             })

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::ids::GenerationId;
+use super::recent::Recent;
 use super::time::Mono;
 
 /// What was settled this recently counts as proof of speed.
@@ -23,23 +24,14 @@ pub struct Load {
 /// Remembers what each generation had settled when.
 #[derive(Debug, Default)]
 pub struct CreditMeter {
-    settled: HashMap<GenerationId, VecDeque<(Mono, u64)>>,
+    settled: HashMap<GenerationId, Recent>,
 }
 
 impl CreditMeter {
     /// How many claims `generation` may be given at `now`: its slots plus what it settled in the last half second, at
     /// most `buffer`, minus what it has and has not settled.
     pub fn credit(&mut self, generation: GenerationId, load: Load, buffer: u64, now: Mono) -> u64 {
-        let seen = self.settled.entry(generation).or_default();
-        if seen.back().is_none_or(|(_, settled)| *settled != load.settled) {
-            seen.push_back((now, load.settled));
-        }
-        // The newest sample that is older than the window is its base line.
-        while seen.get(1).is_some_and(|(at, _)| now.since(*at) >= RECENT) {
-            seen.pop_front();
-        }
-        let base = seen.front().map_or(load.settled, |(_, settled)| *settled);
-        let recent = load.settled.saturating_sub(base);
+        let recent = self.settled.entry(generation).or_insert_with(|| Recent::over(RECENT)).growth(load.settled, now);
         let outstanding = load.assigned.saturating_sub(load.settled);
         let credit = load.slots.saturating_add(recent).min(buffer).saturating_sub(outstanding);
         // It has more than it can start: a small claim would cost a commit and hasten nothing.

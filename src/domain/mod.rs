@@ -16,6 +16,7 @@ pub mod look_ahead;
 pub mod mastership;
 pub mod object;
 pub mod payload;
+pub mod recent;
 pub mod retry;
 pub mod settlement;
 pub mod state;

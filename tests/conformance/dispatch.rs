@@ -69,6 +69,34 @@ pub fn a_claim_assigns_and_counts(fixture: &Fixture) {
     assert_eq!(fixture.scheduled(), []);
 }
 
+pub fn a_large_claim_takes_each_of_its_orders_once_and_for_its_own_generation(fixture: &Fixture) {
+    let fence = fixture.master();
+    let other = fixture.generation(2);
+    let dues = fixture.ingest(&(0..100).map(task).collect::<Vec<_>>());
+    for number in [3, 40, 41, 97] {
+        fixture.store().cancel(id(number)).unwrap();
+    }
+    let mut orders: Vec<Order> = (0..)
+        .zip(&dues)
+        .map(|(n, due)| Order { due: *due, generation: if n % 2 == 0 { fence.generation } else { other } })
+        .collect();
+    orders[60].due.due_at = BASE;
+    orders.extend_from_within(10..50);
+    let Claimed::Done { claims, refused } = fixture.store().claim(fence, &orders).unwrap() else { panic!("fenced") };
+    assert_eq!(refused, []);
+    for (generation, expected) in [(fence.generation, 48), (other, 47)] {
+        let (_, claims) = claims.iter().find(|(owner, _)| *owner == generation).unwrap();
+        let assigned = one(fixture.store().assigned(generation, 0, 10).unwrap());
+        assert_eq!((claims.len(), assigned.tasks.len()), (expected, expected));
+        let (mut claims, mut told) = (claims.clone(), assigned.tasks.iter().map(|task| task.claim).collect::<Vec<_>>());
+        claims.sort_unstable();
+        told.sort_unstable();
+        assert_eq!(claims, told);
+    }
+    assert_eq!(fixture.counts(), [(State::Scheduled, 1), (State::Dispatched, 95), (State::Cancelled, 4)]);
+    assert_eq!(fixture.state(id(60)), State::Scheduled);
+}
+
 pub fn a_claim_needs_the_expected_instant(fixture: &Fixture) {
     let fence = fixture.master();
     let due = one(fixture.ingest(&[task(1)]));

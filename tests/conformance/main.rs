@@ -61,6 +61,7 @@ macro_rules! suite {
                 only_what_is_due_until_then_and_scheduled_is_read,
                 a_claim_assigns_and_counts,
                 a_claim_needs_the_expected_instant,
+                a_large_claim_takes_each_of_its_orders_once_and_for_its_own_generation,
                 a_task_is_claimed_once,
                 one_claim_may_name_several_generations,
                 a_deposed_master_claims_nothing,
@@ -91,6 +92,7 @@ macro_rules! suite {
                 an_older_claim_is_stale_beside_the_current_one,
                 another_generations_outcome_is_stale,
                 a_batch_is_answered_in_its_order,
+                a_large_batch_settles_just_what_is_its_own,
                 an_unknown_task_id_is_stale,
                 a_master_may_be_deposed_before_the_outcome,
             );

@@ -216,6 +216,33 @@ pub fn a_batch_is_answered_in_its_order(fixture: &Fixture) {
     assert_eq!(fixture.counts(), [(State::Scheduled, 1), (State::Succeeded, 1), (State::Unknown, 1)]);
 }
 
+pub fn a_large_batch_settles_just_what_is_its_own(fixture: &Fixture) {
+    let fence = fixture.master();
+    let dues = fixture.ingest(&(0..100).map(task).collect::<Vec<_>>());
+    let claims = fixture.claim(fence, fence.generation, &dues);
+    let of = |number: u128| *claims.iter().find(|claim| claim.id == id(number)).unwrap();
+    fixture.settle(fence.generation, &failed(of(10)));
+    fixture.settle(fence.generation, &lost(of(50)));
+    let mut batch: Vec<Settlement> = (0..100).map(|number| succeeded(of(number))).collect();
+    batch[20] = succeeded(Claim { claim_no: 7, ..of(20) });
+    batch[31] = succeeded(of(30));
+    batch[70] = retried(of(70), BASE);
+    let settled = fixture.store().settle(fence.generation, &batch, &Done::default()).unwrap();
+    for (number, outcome) in settled.iter().enumerate() {
+        match number {
+            10 | 20 | 31 => assert_eq!(*outcome, Settled::Stale, "{number}"),
+            70 => assert!(matches!(outcome, Settled::Applied(Some(due)) if due.id == id(70)), "{outcome:?}"),
+            _ => assert_eq!(*outcome, Settled::Applied(None), "{number}"),
+        }
+    }
+    let left = [(State::Scheduled, 1), (State::Dispatched, 2), (State::Succeeded, 96), (State::Failed, 1)];
+    assert_eq!(fixture.counts(), left);
+    assert_eq!((fixture.state(id(20)), fixture.state(id(31))), (State::Dispatched, State::Dispatched));
+    let ended = fixture.find(id(99));
+    assert_eq!((ended.state, ended.attempt), (State::Succeeded, 1));
+    assert_eq!((ended.started_at, ended.finished_at), (Some(BASE), Some(BASE.plus(Duration::from_millis(5)))));
+}
+
 pub fn an_unknown_task_id_is_stale(fixture: &Fixture) {
     let fence = fixture.master();
     let nothing = Claim { id: id(404), claim_no: 1 };

@@ -10,9 +10,9 @@ use super::generations::standing;
 use super::mastership::holds;
 use super::moves::{End, end_scheduled};
 use super::packed::pack;
-use super::row::{DueRow, due};
+use super::row::{DueRow, due, task_id};
 use super::schema::{assignment, task};
-use super::statement::{Value, Words, statement};
+use super::statement::{TOGETHER, Value, Words, statement, together};
 use crate::domain::{Claim, Due, GenerationId, State, TaskId, Timestamp};
 use crate::store::{Claimed, Fence, Order, Result, Standing};
 
@@ -53,9 +53,16 @@ pub fn claim(c: &mut SqliteConnection, fence: Fence, orders: &[Order], now: Time
             refused.push(generation);
             continue;
         }
-        let mut claimed = Vec::new();
-        for order in orders.iter().filter(|order| order.generation == generation) {
-            claimed.extend(claim_one(c, fence, order, now)?);
+        let due: Vec<Due> =
+            orders.iter().filter(|order| order.generation == generation).map(|order| order.due).collect();
+        let claimer = Claimer { generation, fence, now };
+        let (many, few) = due.as_chunks();
+        let mut claimed = Vec::with_capacity(due.len());
+        for due in many {
+            claimed.extend(claimer.claim_together(c, due)?);
+        }
+        for due in few {
+            claimed.extend(claimer.claim_one(c, due)?);
         }
         if claimed.is_empty() {
             continue;
@@ -70,26 +77,59 @@ pub fn claim(c: &mut SqliteConnection, fence: Fence, orders: &[Order], now: Time
     Ok(Claimed::Done { claims, refused })
 }
 
+/// In whose name tasks are claimed, and when.
+struct Claimer {
+    generation: GenerationId,
+    fence: Fence,
+    now: Timestamp,
+}
+
+impl Claimer {
+    fn claim_one(&self, c: &mut SqliteConnection, due: &Due) -> Result<Option<Claim>> {
+        let [owner, epoch, now] = self.values();
+        let [id, due_at] = wanted(due);
+        let claim_no: Option<i64> = statement::<ClaimOne>(&[owner, epoch, now, id, due_at]).get_result(c).optional()?;
+        Ok(claim_no.map(|claim_no| Claim { id: due.id, claim_no }))
+    }
+
+    fn claim_together(&self, c: &mut SqliteConnection, due: &[Due; TOGETHER]) -> Result<Vec<Claim>> {
+        let values: Vec<Value<'_>> = self.values().into_iter().chain(due.iter().flat_map(wanted)).collect();
+        let rows: Vec<(Vec<u8>, i64)> = statement::<ClaimTogether>(&values).load(c)?;
+        rows.into_iter().map(|(id, claim_no)| Ok(Claim { id: task_id(&id)?, claim_no })).collect()
+    }
+
+    fn values(&self) -> [Value<'_>; 3] {
+        [Value::Blob(self.generation.0.as_bytes()), Value::Int(self.fence.epoch.0), Value::Int(self.now.micros())]
+    }
+}
+
+fn wanted(due: &Due) -> [Value<'_>; 2] {
+    [Value::Blob(due.id.0.as_bytes()), Value::Int(due.due_at.micros())]
+}
+
+macro_rules! claim {
+    ($which:expr) => {
+        concat!("UPDATE task SET state = 1, claim_no = claim_no + 1, owner = ?, epoch = ?, dispatched_at = ? ", $which)
+    };
+}
+
 struct ClaimOne;
 
 impl Words for ClaimOne {
-    const SQL: &'static str = "UPDATE task SET state = 1, claim_no = claim_no + 1, owner = ?, epoch = ?, dispatched_at = ? \
-        WHERE id = ? AND state = 0 AND due_at = ? RETURNING claim_no";
+    const SQL: &'static str = claim!("WHERE id = ? AND state = 0 AND due_at = ? RETURNING claim_no");
     type Row = BigInt;
 }
 
-fn claim_one(c: &mut SqliteConnection, fence: Fence, order: &Order, now: Timestamp) -> Result<Option<Claim>> {
-    let id = order.due.id;
-    let claim_no: Option<i64> = statement::<ClaimOne>(&[
-        Value::Blob(order.generation.0.as_bytes()),
-        Value::Int(fence.epoch.0),
-        Value::Int(now.micros()),
-        Value::Blob(id.0.as_bytes()),
-        Value::Int(order.due.due_at.micros()),
-    ])
-    .get_result(c)
-    .optional()?;
-    Ok(claim_no.map(|claim_no| Claim { id, claim_no }))
+struct ClaimTogether;
+
+impl Words for ClaimTogether {
+    /// `+due_at`: the key finds the row, not the index of the look-ahead.
+    const SQL: &'static str = claim!(concat!(
+        "FROM (VALUES ",
+        together!("(?, ?)"),
+        ") WHERE id = column1 AND state = 0 AND +due_at = column2 RETURNING id, claim_no"
+    ));
+    type Row = (Binary, BigInt);
 }
 
 fn assign(c: &mut SqliteConnection, fence: Fence, generation: GenerationId, claims: &[Claim]) -> Result<()> {
@@ -126,4 +166,18 @@ pub fn expire(c: &mut SqliteConnection, fence: Fence, overdue: &[Due], now: Time
     }
     deltas.write(c)?;
     Ok(expired)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::statement::plan;
+    use super::*;
+
+    #[test]
+    fn what_is_claimed_is_found_by_its_key() {
+        for plan in [plan::<ClaimOne>(), plan::<ClaimTogether>()] {
+            assert!(plan.contains("SEARCH task USING INDEX sqlite_autoindex_task_1 (id=?)"), "{plan}");
+            assert!(!plan.contains("SCAN task"), "{plan}");
+        }
+    }
 }

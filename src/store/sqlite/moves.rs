@@ -1,11 +1,11 @@
 //! The whole row moves between `task` and `task_history`, `claim_no` included.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, SmallInt};
+use diesel::sql_types::{BigInt, Binary, Integer, SmallInt};
 use diesel::sqlite::SqliteConnection;
 
 use super::schema::{task, task_history};
-use super::statement::{Value, Words, statement};
+use super::statement::{TOGETHER, Value, Words, statement, together};
 use crate::domain::{Claim, GenerationId, State, Timestamp};
 use crate::store::Result;
 
@@ -38,6 +38,45 @@ pub fn end_claim(c: &mut SqliteConnection, claim: Claim, owner: GenerationId, en
     Ok(copied)
 }
 
+/// A claim whose call has simply succeeded.
+#[derive(Debug, Clone, Copy)]
+pub struct Success {
+    /// Which.
+    pub claim: Claim,
+    /// When its call began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Timestamp,
+}
+
+/// Ends many at once, each of which may be there once; which of them were still their owner's.
+pub fn end_successes(
+    c: &mut SqliteConnection,
+    owner: GenerationId,
+    ended: &[Success; TOGETHER],
+) -> Result<[bool; TOGETHER]> {
+    let mut values = Vec::with_capacity(4 * TOGETHER + 1);
+    for one in ended {
+        values.extend([
+            Value::Blob(one.claim.id.0.as_bytes()),
+            Value::Int(one.claim.claim_no),
+            Value::Int(one.started_at.micros()),
+            Value::Int(one.finished_at.micros()),
+        ]);
+    }
+    values.push(Value::Blob(owner.0.as_bytes()));
+    let moved: Vec<Vec<u8>> = statement::<CopySuccesses>(&values).load(c)?;
+    if moved.len() == TOGETHER {
+        let ids = ended.each_ref().map(|one| Value::Blob(one.claim.id.0.as_bytes()));
+        statement::<DeleteTogether>(&ids).execute(c)?;
+    } else {
+        for id in &moved {
+            statement::<DeleteTask>(&[Value::Blob(id)]).execute(c)?;
+        }
+    }
+    Ok(ended.each_ref().map(|one| moved.iter().any(|id| id == one.claim.id.0.as_bytes())))
+}
+
 /// Ends a scheduled task (cancelled, expired); false if it is not scheduled (any more) at `due_at`, if one is given.
 pub fn end_scheduled(c: &mut SqliteConnection, id: &[u8], due_at: Option<Timestamp>, end: &End<'_>) -> Result<bool> {
     let [state, starts, started_at, error, finished_at] = end.values();
@@ -62,19 +101,50 @@ impl End<'_> {
     }
 }
 
+/// The columns that a row keeps on its way, and behind them those that its end says.
+macro_rules! columns {
+    () => {
+        "id, due_at, run_at, priority, misfire_ms, claim_no, owner, epoch, created_at, \
+         dispatched_at, delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint"
+    };
+    (ends) => {
+        concat!("INSERT INTO task_history (", columns!(), ", state, attempt, started_at, last_error, finished_at) ")
+    };
+}
+
 /// The copy of a live row into history as its end says; what follows says which row. It is deleted from `task` next.
 macro_rules! copy {
     ($which:literal) => {
         concat!(
-            "INSERT INTO task_history (id, due_at, run_at, priority, misfire_ms, claim_no, owner, epoch, created_at, \
-             dispatched_at, delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint, \
-             state, attempt, started_at, last_error, finished_at) \
-             SELECT id, due_at, run_at, priority, misfire_ms, claim_no, owner, epoch, created_at, \
-             dispatched_at, delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint, \
-             ?, attempt + ?, coalesce(?, started_at), coalesce(?, last_error), ? FROM task ",
+            columns!(ends),
+            "SELECT ",
+            columns!(),
+            ", ?, attempt + ?, coalesce(?, started_at), coalesce(?, last_error), ? FROM task ",
             $which
         )
     };
+}
+
+struct CopySuccesses;
+
+impl Words for CopySuccesses {
+    /// CROSS JOIN: the claims lead, each finds its row by the key.
+    const SQL: &'static str = concat!(
+        columns!(ends),
+        "SELECT ",
+        columns!(),
+        ", 2, attempt + 1, column3, last_error, column4 FROM (VALUES ",
+        together!("(?, ?, ?, ?)"),
+        ") CROSS JOIN task WHERE id = column1 AND claim_no = column2 AND owner = ? AND state = 1 RETURNING id"
+    );
+    type Row = Binary;
+}
+
+struct DeleteTogether;
+
+impl Words for DeleteTogether {
+    const SQL: &'static str = concat!("DELETE FROM task WHERE id IN (", together!("?"), ")");
+    type Row = ();
 }
 
 struct CopyClaim;
@@ -150,4 +220,25 @@ pub fn revive(c: &mut SqliteConnection, id: &[u8], due_at: Timestamp, starts: i3
         .execute(c)?;
     diesel::delete(task_history::table.find(id)).execute(c)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::statement::plan;
+    use super::*;
+
+    #[test]
+    fn every_row_is_found_by_its_key() {
+        let plans = [
+            plan::<CopySuccesses>(),
+            plan::<DeleteTogether>(),
+            plan::<CopyClaim>(),
+            plan::<CopyScheduled>(),
+            plan::<DeleteTask>(),
+        ];
+        for plan in plans {
+            assert!(plan.contains("SEARCH task USING") && plan.contains("(id=?)"), "{plan}");
+            assert!(!plan.contains("SCAN task"), "{plan}");
+        }
+    }
 }

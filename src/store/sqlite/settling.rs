@@ -4,19 +4,45 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
 use super::counts::Deltas;
-use super::moves::{End, end_claim, revive};
+use super::moves::{End, Success, end_claim, end_successes, revive};
 use super::row::{DueRow, due, unreadable};
 use super::schema::{attempt, task, task_history};
+use super::statement::TOGETHER;
 use crate::domain::state::Step;
 use crate::domain::{Claim, GenerationId, State, Timestamp};
 use crate::store::{EndedAttempt, Result, Settled, Settlement};
 
 /// Applies a batch, one outcome each in its order.
 pub fn settle(c: &mut SqliteConnection, owner: GenerationId, batch: &[Settlement]) -> Result<Vec<Settled>> {
-    let mut deltas = Deltas::default();
-    let outcomes = batch.iter().map(|one| settle_one(c, owner, one, &mut deltas)).collect::<Result<_>>()?;
+    let (mut deltas, mut outcomes, mut rest) = (Deltas::default(), Vec::with_capacity(batch.len()), batch);
+    while let Some((first, others)) = rest.split_first() {
+        if let Some((together, others)) = rest.split_first_chunk()
+            && let Some(ended) = successes(together)
+        {
+            for (one, applied) in together.iter().zip(end_successes(c, owner, &ended)?) {
+                outcomes.push(settled(c, owner, one, applied, &mut deltas)?);
+            }
+            rest = others;
+        } else {
+            outcomes.push(settle_one(c, owner, first, &mut deltas)?);
+            rest = others;
+        }
+    }
     deltas.write(c)?;
     Ok(outcomes)
+}
+
+/// What these say, if each is a plain success and none is there twice.
+fn successes(together: &[Settlement; TOGETHER]) -> Option<[Success; TOGETHER]> {
+    let successes: Vec<Success> = together.iter().map(success).collect::<Option<_>>()?;
+    let distinct = successes.is_sorted_by(|one, next| one.claim < next.claim);
+    successes.try_into().ok().filter(|_| distinct)
+}
+
+fn success(one: &Settlement) -> Option<Success> {
+    let plain = one.verdict.step == Step::Succeed && one.verdict.counts;
+    let ended = one.attempt.as_ref().filter(|ended| plain && ended.error.is_none())?;
+    Some(Success { claim: one.claim, started_at: ended.started_at, finished_at: ended.finished_at })
 }
 
 /// Applies one outcome.
@@ -26,17 +52,26 @@ pub fn settle_one(
     one: &Settlement,
     deltas: &mut Deltas,
 ) -> Result<Settled> {
-    let to = State::Dispatched
-        .after(one.verdict.step)
-        .ok_or_else(|| unreadable("verdict", format!("{:?} is no step from dispatched", one.verdict.step)))?;
     if needs_record(one) {
         record(c, owner, one)?;
     }
     let applied = if let Some(due_at) = one.verdict.due_at {
         schedule_again(c, owner, one, due_at)?
     } else {
-        end_claim(c, one.claim, owner, &end_of(one, to)?)?
+        end_claim(c, one.claim, owner, &end_of(one)?)?
     };
+    settled(c, owner, one, applied, deltas)
+}
+
+/// The claim was still the owner's and its outcome is applied, or it comes late.
+fn settled(
+    c: &mut SqliteConnection,
+    owner: GenerationId,
+    one: &Settlement,
+    applied: bool,
+    deltas: &mut Deltas,
+) -> Result<Settled> {
+    let to = state_after(one)?;
     if !applied {
         return settle_late(c, owner, one, to, deltas);
     }
@@ -44,17 +79,22 @@ pub fn settle_one(
     again(c, one, to).map(Settled::Applied)
 }
 
+fn state_after(one: &Settlement) -> Result<State> {
+    let step = one.verdict.step;
+    State::Dispatched.after(step).ok_or_else(|| unreadable("verdict", format!("{step:?} is no step from dispatched")))
+}
+
 /// A plain success is told by its history row alone.
 fn needs_record(one: &Settlement) -> bool {
     one.attempt.is_some() && one.verdict.step != Step::Succeed
 }
 
-fn end_of(one: &Settlement, to: State) -> Result<End<'_>> {
+fn end_of(one: &Settlement) -> Result<End<'_>> {
     let Some(ended) = &one.attempt else {
         return Err(unreadable("settlement", "a task cannot end without an attempt"));
     };
     Ok(End {
-        state: to,
+        state: state_after(one)?,
         starts: starts(one),
         started_at: Some(ended.started_at),
         finished_at: ended.finished_at,

@@ -9,6 +9,20 @@ use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 use diesel::{QueryResult, RunQueryDsl};
 
+/// So many rows of a batch go by one statement: a statement for each costs about as much as what it does.
+pub const TOGETHER: usize = 16;
+
+/// The text for one row, as often as rows go together.
+macro_rules! together {
+    ($one:literal) => {
+        concat!(
+            $one, ", ", $one, ", ", $one, ", ", $one, ", ", $one, ", ", $one, ", ", $one, ", ", $one, ", ", $one, ", ",
+            $one, ", ", $one, ", ", $one, ", ", $one, ", ", $one, ", ", $one, ", ", $one
+        )
+    };
+}
+pub(super) use together;
+
 /// The text of one statement, under a type of its own.
 pub trait Words: 'static {
     /// SQL; each `?` takes the next value.
@@ -69,3 +83,21 @@ impl<W: Words> Query for Statement<'_, W> {
 }
 
 impl<W: Words> RunQueryDsl<SqliteConnection> for Statement<'_, W> {}
+
+/// How `SQLite` goes about a statement, on a new database: its steps, one a line. There are no statistics (`ANALYZE` is
+/// never run), so that it is the same on a full one.
+#[cfg(test)]
+pub fn plan<W: Words>() -> String {
+    use diesel::Connection as _;
+    use diesel::connection::SimpleConnection as _;
+
+    #[derive(diesel::QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = Text)]
+        detail: String,
+    }
+    let mut connection = SqliteConnection::establish(":memory:").unwrap();
+    connection.batch_execute(include_str!("../../../migrations/sqlite/2026-11-23-000001_tables/up.sql")).unwrap();
+    let steps = diesel::sql_query(format!("EXPLAIN QUERY PLAN {}", W::SQL)).load::<Step>(&mut connection).unwrap();
+    steps.into_iter().map(|step| step.detail + "\n").collect()
+}
