@@ -8,20 +8,24 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use actix::Recipient;
+use actix::{Message, Recipient};
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, Semaphore};
 
-use super::executor::Freed;
 use super::ledger::Ledger;
 use super::outcomes::{Ended, write_outcomes};
+use super::parts::{Parts, blocking};
 use super::timer::Timer;
-use super::{Parts, blocking};
 use crate::domain::settlement::Judge;
 use crate::domain::state::Step;
 use crate::domain::{Claim, ClaimedTask, GenerationId, Outcome, Timestamp, Verdict};
 use crate::store::{Assignment, Beat, EndedAttempt, Settlement, StartRecord};
+
+/// Slots are free again. A hint.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Freed;
 
 /// A started claim whose instant lies further ahead than this was moved away by the database's clock: it is given back.
 const STEPPED_BACK: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Parts;
+use super::parts::Parts;
 use crate::domain::credit::{CreditMeter, shares};
 use crate::domain::liveness::Liveness;
 use crate::domain::look_ahead::{Key, LookAhead};

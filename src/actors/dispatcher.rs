@@ -8,34 +8,20 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::dispatch::{Dispatch, Passed};
-use super::executor::Assigned;
+use super::master_resolver::MasterChanged;
+use super::parts::{Parts, blocking};
+use super::set::Set;
+use super::status::{Credited, Scheduled};
 use super::vital::{Vital, vital_signs};
-use super::{Parts, Set, blocking};
 use crate::domain::Due;
 use crate::domain::mastership::Mastership;
 use crate::metrics::ActorName;
 use crate::store::{Fence, Result, StoreError};
 
-/// Tasks that are scheduled now: stored, retried, recovered. A hint.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Scheduled {
-    /// Which.
-    pub tasks: Vec<Due>,
-}
-
-/// An executor has room again. A hint.
+/// There are new claims for this generation. A hint.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Credited;
-
-/// Who is master.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "()")]
-pub struct MasterChanged {
-    /// The resolver's flag.
-    pub flag: Mastership,
-}
+pub struct Assigned;
 
 /// A follower looks this often whether it still is one; `MasterChanged` wakes it at once.
 const FOLLOW: Duration = Duration::from_secs(1);

@@ -9,24 +9,17 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
+use super::calls::Freed;
+use super::dispatcher::Assigned;
+use super::parts::{Parts, blocking};
+use super::set::Set;
 use super::vital::{Vital, vital_signs};
-use super::{Parts, Set, blocking};
 use crate::domain::look_ahead::LookAhead;
 use crate::domain::recent::Recent;
 use crate::domain::time::Timestamp;
 use crate::domain::{ClaimedTask, Due, TaskId};
 use crate::metrics::ActorName;
 use crate::store::{Assignment, Result};
-
-/// There are new claims for this generation. A hint.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "()")]
-pub struct Assigned;
-
-/// Slots are free again. A hint.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "()")]
-pub struct Freed;
 
 /// A start record is written this long before the first of its instants. In a backlog it may also name as many claims
 /// more than there are slots as have ended within this time: they get theirs within as long again.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
+use super::parts::{Parts, blocking};
+use super::set::Set;
 use super::vital::{Vital, vital_signs};
-use super::{Parts, Set, blocking};
 use crate::clock::DatabaseClock;
 use crate::domain::clock_map::Sample;
 use crate::metrics::ActorName;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
+use super::parts::{Parts, blocking};
+use super::set::Set;
 use super::vital::{Vital, vital_signs};
-use super::{Parts, Set, blocking};
 use crate::domain::Due;
 use crate::metrics::ActorName;
 use crate::queue::Polled;

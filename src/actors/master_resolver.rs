@@ -7,15 +7,23 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
-use super::dispatcher::MasterChanged;
+use super::parts::{Parts, blocking};
+use super::set::Set;
 use super::vital::{Vital, vital_signs};
-use super::{Parts, Set, blocking};
 use crate::domain::liveness::Liveness;
 use crate::domain::mastership::Mastership;
 use crate::domain::time::Mono;
 use crate::domain::{Epoch, GenerationId};
 use crate::metrics::ActorName;
 use crate::store::{Fence, Generation, Result, Standing, TakeOver};
+
+/// Who is master.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct MasterChanged {
+    /// The resolver's flag.
+    pub flag: Mastership,
+}
 
 /// Taken off a lease before it is trusted: clocks that run apart, and the way of a claim to the database.
 const MARGIN: Duration = Duration::from_millis(500);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::blocking;
 use super::calls::Calls;
+use super::parts::blocking;
 use crate::domain::{AttemptOutcome, Due};
 use crate::store::{Done, Settled, Settlement};
 

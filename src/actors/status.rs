@@ -3,11 +3,23 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use actix::Recipient;
+use actix::{Message, Recipient};
 use tokio::sync::{Notify, watch};
 
-use super::dispatcher::{Credited, Scheduled};
 use crate::domain::{Due, GenerationId};
+
+/// Tasks that are scheduled now: stored, retried, recovered. A hint.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Scheduled {
+    /// Which.
+    pub tasks: Vec<Due>,
+}
+
+/// An executor has room again. A hint.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Credited;
 
 /// Shared between the actors, the API and the node.
 #[derive(Default)]

@@ -20,23 +20,14 @@ use super::executor::Executor;
 use super::heartbeat::{Heartbeat, sample};
 use super::kafka_ingest::KafkaIngest;
 use super::master_resolver::MasterResolver;
+use super::parts::{Parts, blocking};
+use super::set::{Died, Set};
 use super::timer::Timer;
 use super::vital::Ping;
-use super::{Parts, Set, blocking};
 use crate::domain::GenerationId;
 use crate::domain::time::Mono;
 use crate::metrics::ActorName;
 use crate::store::{Fence, NewGeneration, Result, Store};
-
-/// An actor of a set has ended, by a panic or by itself.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "()")]
-pub struct Died {
-    /// Which.
-    pub actor: ActorName,
-    /// Of which set: the end of an older one is no news.
-    pub generation: GenerationId,
-}
 
 /// Drain and end. Answered when everything is settled, or when the deadline has passed.
 #[derive(Debug, Clone, Copy, Message)]

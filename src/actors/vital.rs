@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 
-use super::supervisor::Died;
-use super::{Parts, Set};
+use super::parts::Parts;
+use super::set::{Died, Set};
 use crate::domain::GenerationId;
 use crate::domain::time::Mono;
 use crate::metrics::{ActorName, Metrics};

@@ -41,6 +41,7 @@ impl CheckConfig {
 fn as_table(settings: &Settings) -> String {
     let mut rows: Vec<Vec<String>> = settings
         .origins
+        .0
         .iter()
         .map(|(setting, origin)| {
             vec![setting.key(), setting.shown(&settings.config), setting.unit().to_owned(), origin.place()]
@@ -62,6 +63,7 @@ fn guard(settings: &Settings) -> &'static str {
 fn as_json(settings: &Settings) -> Value {
     let values: Map<String, Value> = settings
         .origins
+        .0
         .iter()
         .map(|(setting, origin)| {
             let value = json!({
@@ -96,6 +98,6 @@ mod tests {
         assert_eq!(json["address_guard"], false);
         let text = as_table(&settings);
         assert!(text.lines().any(|line| line.starts_with("slots ") && line.ends_with("the flag --slots")), "{text}");
-        assert_eq!(text.lines().count(), 2 + settings.origins.len());
+        assert_eq!(text.lines().count(), 2 + settings.origins.0.len());
     }
 }

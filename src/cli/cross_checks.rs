@@ -2,94 +2,99 @@
 
 use std::time::Duration;
 
-use super::settings::{Origin, Settings};
+use super::origin::{Origin, Origins};
+use crate::config::NodeConfig;
 use crate::domain::limits::BATCH_BYTES_MAX;
 use crate::domain::time::millis_of;
 
-/// Checks the settings against each other, adds what is wrong, and sets what follows from them: the address guard.
-pub(super) fn apply(settings: &mut Settings) {
-    let mut errors: Vec<String> = [slots(settings), halves(settings), resolver(settings)].concat();
-    let beyond_loopback = !settings.config.api.listen.ip().to_canonical().is_loopback();
-    // Others than this machine's own users can submit: tasks must not reach what only this machine can.
-    settings.config.http.guard = beyond_loopback;
-    if beyond_loopback {
-        let (error, warning) = unauthenticated(settings);
-        errors.extend(error);
-        settings.warnings.extend(warning);
-    }
-    settings.errors.extend(errors);
-    settings.warnings.extend(without_effect(settings));
+/// What is wrong between settings.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// What forbids a start, one line each.
+    pub errors: Vec<String>,
+    /// What does not, one line each.
+    pub warnings: Vec<String>,
 }
 
-fn slots(settings: &Settings) -> Vec<String> {
-    let actors = &settings.config.actors;
-    if u64::from(actors.slots) <= actors.claim_buffer {
-        return Vec::new();
+/// Checks the settings against each other, and sets what follows from them: the address guard.
+pub fn apply(config: &mut NodeConfig, origins: &Origins) -> Found {
+    let api = &config.api;
+    let beyond_loopback = !api.listen.ip().to_canonical().is_loopback();
+    // Others than this machine's own users can submit, directly or by a proxy in front of the node: tasks must not
+    // reach what only this machine can.
+    config.http.guard = beyond_loopback || !api.allowed_hosts.is_empty();
+    let mut found = Found { errors: Vec::new(), warnings: without_effect(config, origins) };
+    found.errors.extend(slots(config, origins));
+    found.errors.extend(halves(config, origins));
+    found.errors.extend(resolver(config, origins));
+    if beyond_loopback && config.api.allow_unauthenticated {
+        found.warnings.push(format!(
+            "there is no authentication: whoever reaches {} can submit and cancel tasks",
+            config.api.listen
+        ));
+    } else if beyond_loopback {
+        found.errors.push(unauthenticated(config, origins));
     }
-    vec![format!(
-        "claim_buffer is {} from {}, but slots is {} from {}; allowed: a claim_buffer of at least slots",
-        actors.claim_buffer,
-        settings.origin("claim-buffer").place(),
-        actors.slots,
-        settings.origin("slots").place()
-    )]
+    found
+}
+
+fn slots(config: &NodeConfig, origins: &Origins) -> Option<String> {
+    let actors = &config.actors;
+    (u64::from(actors.slots) > actors.claim_buffer).then(|| {
+        format!(
+            "claim_buffer is {} from {}, but slots is {} from {}; allowed: a claim_buffer of at least slots",
+            actors.claim_buffer,
+            origins.of("claim-buffer").place(),
+            actors.slots,
+            origins.of("slots").place()
+        )
+    })
 }
 
 /// What is repeated must come twice before the other side gives up: a single late one must not depose anybody.
-fn halves(settings: &Settings) -> Vec<String> {
-    let actors = &settings.config.actors;
+fn halves(config: &NodeConfig, origins: &Origins) -> Vec<String> {
+    let actors = &config.actors;
     [
         ("renew-ms", actors.renew, "lease-ms", actors.lease),
         ("heartbeat-ms", actors.heartbeat, "dead-after-ms", actors.dead_after),
     ]
     .into_iter()
     .filter(|(_, often, _, seldom)| *often * 2 > *seldom)
-    .map(|(flag, often, other, seldom)| at_most(settings, (flag, often), (other, seldom), "half of"))
+    .map(|(flag, often, other, seldom)| at_most(origins, (flag, often), (other, seldom), "half of "))
     .collect()
 }
 
-fn resolver(settings: &Settings) -> Vec<String> {
-    let actors = &settings.config.actors;
-    if actors.resolve <= actors.lease {
-        return Vec::new();
-    }
-    vec![at_most(settings, ("resolve-ms", actors.resolve), ("lease-ms", actors.lease), "")]
+fn resolver(config: &NodeConfig, origins: &Origins) -> Option<String> {
+    let actors = &config.actors;
+    (actors.resolve > actors.lease)
+        .then(|| at_most(origins, ("resolve-ms", actors.resolve), ("lease-ms", actors.lease), ""))
 }
 
-fn at_most(settings: &Settings, short: (&str, Duration), long: (&str, Duration), share: &str) -> String {
+fn at_most(origins: &Origins, short: (&str, Duration), long: (&str, Duration), share: &str) -> String {
     let (name, other) = (short.0.replace('-', "_"), long.0.replace('-', "_"));
-    let share = if share.is_empty() { String::new() } else { format!("{share} ") };
     format!(
         "{name} is {} ms from {}, but {other} is {} ms from {}; allowed: {name} at most {share}{other}",
         millis_of(short.1),
-        settings.origin(short.0).place(),
+        origins.of(short.0).place(),
         millis_of(long.1),
-        settings.origin(long.0).place()
+        origins.of(long.0).place()
     )
 }
 
-/// The error or the warning for a node that others can reach.
-fn unauthenticated(settings: &Settings) -> (Option<String>, Option<String>) {
-    let listen = settings.config.api.listen;
-    if settings.config.api.allow_unauthenticated {
-        return (
-            None,
-            Some(format!("there is no authentication: whoever reaches {listen} can submit and cancel tasks")),
-        );
-    }
-    let error = format!(
-        "listen is {listen} from {}, which others can reach, and there is no authentication; \
+fn unauthenticated(config: &NodeConfig, origins: &Origins) -> String {
+    format!(
+        "listen is {} from {}, which others can reach, and there is no authentication; \
          listen on 127.0.0.1 or [::1], or add --allow-unauthenticated",
-        settings.origin("listen").place()
-    );
-    (Some(error), None)
+        config.api.listen,
+        origins.of("listen").place()
+    )
 }
 
-fn without_effect(settings: &Settings) -> Vec<String> {
-    let config = &settings.config;
+fn without_effect(config: &NodeConfig, origins: &Origins) -> Vec<String> {
     let mut warnings = Vec::new();
-    if !config.http.guard && *settings.origin("http-allow") != Origin::Default {
-        warnings.push("http_allow has no effect: on loopback there is no address guard".to_owned());
+    if !config.http.guard && *origins.of("http-allow") != Origin::Default {
+        warnings
+            .push("http_allow has no effect: on loopback, without allowed_host, there is no address guard".to_owned());
     }
     if config.queue.bytes_max < BATCH_BYTES_MAX {
         warnings.push(format!(
@@ -102,8 +107,8 @@ fn without_effect(settings: &Settings) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::Settings;
     use super::super::settings_args::SettingsArgs;
-    use super::*;
 
     fn settings(given: &[(&'static str, &str)]) -> Settings {
         let flags = given.iter().map(|(flag, text)| (*flag, vec![(*text).to_owned()])).collect();
@@ -147,6 +152,12 @@ mod tests {
             assert_eq!((allowed.errors.len(), allowed.warnings.len()), (0, 1));
             assert!(allowed.config.http.guard);
         }
+    }
+
+    #[test]
+    fn a_name_that_a_proxy_serves_it_under_brings_the_guard_too() {
+        let settings = settings(&[("allowed-host", "tasks.example.org"), ("http-allow", "10.0.0.0/8")]);
+        assert!(settings.config.http.guard && settings.errors.is_empty() && settings.warnings.is_empty());
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod exit;
 mod host_name;
 mod migrate;
 mod node;
+mod origin;
 mod output;
 mod payload;
 mod setting;

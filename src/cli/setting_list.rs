@@ -16,48 +16,72 @@ const TIMES: &str = "Times of the actors";
 
 /// Longest name of a node, in characters.
 const NAME_CHARS_MAX: usize = 255;
+/// Room for one largest submission (1 MiB) and what it takes besides: with less, some would never be taken.
+const QUEUE_BYTES_MIN: u64 = 1_049_600;
 /// An hour, in milliseconds: the longest time of most settings.
 const HOUR_MS: u64 = 3_600_000;
 
+/// A time in milliseconds, and where it is kept.
+macro_rules! millis {
+    ($range:expr, $($place:ident).+) => {
+        Field::Number {
+            range: $range,
+            put: |config, n| config.$($place).+ = Duration::from_millis(n),
+            get: |config| millis_of(config.$($place).+),
+        }
+    };
+}
+
+/// A number of things in memory, and where it is kept.
+macro_rules! count {
+    ($range:expr, $($place:ident).+) => {
+        Field::Number {
+            range: $range,
+            put: |config, n| config.$($place).+ = usize::try_from(n).unwrap_or(usize::MAX),
+            get: |config| u64::try_from(config.$($place).+).unwrap_or(u64::MAX),
+        }
+    };
+}
+
 /// All of them, in the order of `--help`.
 pub static SETTINGS: [Setting; 24] = [
-    Setting {
-        flag: "listen",
-        placeholder: "ADDR:PORT",
-        heading: NODE,
-        about: "Where the REST API listens; beyond loopback only with --allow-unauthenticated",
-        default_words: None,
-        field: Field::Text {
+    setting(
+        NODE,
+        "listen",
+        "ADDR:PORT",
+        "Where the REST API listens; beyond loopback only with --allow-unauthenticated",
+        Field::Text {
             allowed: "an IP address and a port, like 127.0.0.1:8080 or [::1]:8080",
             put: |config, text| text.parse().map(|listen| config.api.listen = listen).is_ok(),
             get: |config| config.api.listen.to_string(),
         },
-    },
+    ),
     Setting {
-        flag: "name",
-        placeholder: "NAME",
-        heading: NODE,
-        about: "The node's name, in /v1/cluster and beside every task it took",
         default_words: Some("the host name"),
-        field: Field::Text {
-            allowed: "1 to 255 characters without control characters",
-            put: |config, text| {
-                let fits = (1..=NAME_CHARS_MAX).contains(&text.chars().count()) && !text.contains(char::is_control);
-                if fits {
-                    text.clone_into(&mut config.name);
-                }
-                fits
+        ..setting(
+            NODE,
+            "name",
+            "NAME",
+            "The node's name, in /v1/cluster and beside every task it took",
+            Field::Text {
+                allowed: "1 to 255 characters without control characters",
+                put: |config, text| {
+                    let fits = (1..=NAME_CHARS_MAX).contains(&text.chars().count()) && !text.contains(char::is_control);
+                    if fits {
+                        text.clone_into(&mut config.name);
+                    }
+                    fits
+                },
+                get: |config| config.name.clone(),
             },
-            get: |config| config.name.clone(),
-        },
+        )
     },
-    Setting {
-        flag: "data-dir",
-        placeholder: "FOLDER",
-        heading: NODE,
-        about: "Where the database and its lock file are; one process per folder",
-        default_words: None,
-        field: Field::Text {
+    setting(
+        NODE,
+        "data-dir",
+        "FOLDER",
+        "Where the database and its lock file are; one process per folder",
+        Field::Text {
             allowed: "the path of a folder",
             put: |config, text| {
                 let fits = !text.is_empty() && !text.contains('\0');
@@ -68,86 +92,60 @@ pub static SETTINGS: [Setting; 24] = [
             },
             get: |config| config.data_dir.display().to_string(),
         },
-    },
-    Setting {
-        flag: "slots",
-        placeholder: "N",
-        heading: NODE,
-        about: "Calls of targets at once",
-        default_words: None,
-        field: Field::Number {
+    ),
+    setting(
+        NODE,
+        "slots",
+        "N",
+        "Calls of targets at once",
+        Field::Number {
             range: 1..=10_000,
             put: |config, n| config.actors.slots = u32::try_from(n).unwrap_or(u32::MAX),
             get: |config| u64::from(config.actors.slots),
         },
-    },
-    Setting {
-        flag: "claim-buffer",
-        placeholder: "N",
-        heading: NODE,
-        about: "Most claimed tasks that are not settled; what is above waits in the database, not in memory",
-        default_words: None,
-        field: Field::Number {
+    ),
+    setting(
+        NODE,
+        "claim-buffer",
+        "N",
+        "Most claimed tasks that are not settled; what is above waits in the database, not in memory",
+        Field::Number {
             range: 1..=100_000,
             put: |config, n| config.actors.claim_buffer = n,
             get: |config| config.actors.claim_buffer,
         },
-    },
-    Setting {
-        flag: "claim-lead-ms",
-        placeholder: "MS",
-        heading: NODE,
-        about: "How long before its time a task is claimed (it is never fired before its time)",
-        default_words: None,
-        field: Field::Number {
-            range: 0..=250,
-            put: |config, n| config.actors.claim_lead = ms(n),
-            get: |config| millis_of(config.actors.claim_lead),
-        },
-    },
-    Setting {
-        flag: "drain-ms",
-        placeholder: "MS",
-        heading: NODE,
-        about: "How long a stop waits for calls in flight",
-        default_words: None,
-        field: Field::Number {
-            range: 0..=HOUR_MS,
-            put: |config, n| config.drain = ms(n),
-            get: |config| millis_of(config.drain),
-        },
-    },
-    Setting {
-        flag: "queue-bytes",
-        placeholder: "BYTES",
-        heading: NODE,
-        about: "Most bytes of submissions that wait for their commit; more are answered 503",
-        default_words: None,
-        field: Field::Number {
-            range: 1_024..=1_099_511_627_776,
-            put: |config, n| config.queue.bytes_max = usize::try_from(n).unwrap_or(usize::MAX),
-            get: |config| u64::try_from(config.queue.bytes_max).unwrap_or(u64::MAX),
-        },
-    },
-    Setting {
-        flag: "allow-unauthenticated",
-        placeholder: "BOOL",
-        heading: API,
-        about: "May listen beyond loopback though anyone who reaches it can submit; HTTP targets may then only be \
-                public addresses and those of --http-allow",
-        default_words: None,
-        field: Field::Switch {
+    ),
+    setting(
+        NODE,
+        "claim-lead-ms",
+        "MS",
+        "How long before its time a task is claimed (it is never fired before its time)",
+        millis!(0..=250, actors.claim_lead),
+    ),
+    setting(NODE, "drain-ms", "MS", "How long a stop waits for calls in flight", millis!(0..=HOUR_MS, drain)),
+    setting(
+        NODE,
+        "queue-bytes",
+        "BYTES",
+        "Most bytes of submissions that wait for their commit; more are answered 503",
+        count!(QUEUE_BYTES_MIN..=1_099_511_627_776, queue.bytes_max),
+    ),
+    setting(
+        API,
+        "allow-unauthenticated",
+        "BOOL",
+        "May listen beyond loopback though anyone who reaches it can submit; HTTP targets may then only be public addresses and those of --http-allow",
+        Field::Switch {
             put: |config, on| config.api.allow_unauthenticated = on,
             get: |config| config.api.allow_unauthenticated,
         },
-    },
-    Setting {
-        flag: "allowed-host",
-        placeholder: "HOST",
-        heading: API,
-        about: "A further host name under which clients may call the API, besides localhost and its addresses",
-        default_words: None,
-        field: Field::List {
+    ),
+    setting(
+        API,
+        "allowed-host",
+        "HOST",
+        "A further host name under which clients may call the API, besides localhost and its addresses",
+        Field::List {
             allowed: "host names without scheme, port and path, like tasks.example.org",
             put: |config, items| {
                 config.api.allowed_hosts = all(items, host)?;
@@ -155,38 +153,21 @@ pub static SETTINGS: [Setting; 24] = [
             },
             get: |config| config.api.allowed_hosts.clone(),
         },
-    },
-    Setting {
-        flag: "client-timeout-ms",
-        placeholder: "MS",
-        heading: API,
-        about: "Longest time for a request's head and body to come in",
-        default_words: None,
-        field: Field::Number {
-            range: 100..=600_000,
-            put: |config, n| config.api.client_timeout = ms(n),
-            get: |config| millis_of(config.api.client_timeout),
-        },
-    },
-    Setting {
-        flag: "api-threads",
-        placeholder: "N",
-        heading: API,
-        about: "Threads that serve requests",
-        default_words: None,
-        field: Field::Number {
-            range: 1..=256,
-            put: |config, n| config.api.threads = usize::try_from(n).unwrap_or(usize::MAX),
-            get: |config| u64::try_from(config.api.threads).unwrap_or(u64::MAX),
-        },
-    },
-    Setting {
-        flag: "http-allow",
-        placeholder: "CIDR",
-        heading: TARGETS,
-        about: "A network that tasks may call in spite of the address guard",
-        default_words: None,
-        field: Field::List {
+    ),
+    setting(
+        API,
+        "client-timeout-ms",
+        "MS",
+        "Longest time for a request's head and body to come in",
+        millis!(100..=600_000, api.client_timeout),
+    ),
+    setting(API, "api-threads", "N", "Threads that serve requests", count!(1..=256, api.threads)),
+    setting(
+        TARGETS,
+        "http-allow",
+        "CIDR",
+        "A network that tasks may call in spite of the address guard",
+        Field::List {
             allowed: "networks or addresses, like 10.0.0.0/8 or 192.168.1.7",
             put: |config, items| {
                 config.http.allow = all(items, network)?;
@@ -194,38 +175,27 @@ pub static SETTINGS: [Setting; 24] = [
             },
             get: |config| config.http.allow.iter().map(ToString::to_string).collect(),
         },
-    },
-    Setting {
-        flag: "http-connect-timeout-ms",
-        placeholder: "MS",
-        heading: TARGETS,
-        about: "Longest time for a connection to be made (name, TCP, TLS)",
-        default_words: None,
-        field: Field::Number {
-            range: 10..=60_000,
-            put: |config, n| config.http.connect_timeout = ms(n),
-            get: |config| millis_of(config.http.connect_timeout),
-        },
-    },
-    Setting {
-        flag: "http-reuse-within-ms",
-        placeholder: "MS",
-        heading: TARGETS,
-        about: "A kept connection is used again only this shortly after its last answer; 0 never",
-        default_words: None,
-        field: Field::Number {
-            range: 0..=999,
-            put: |config, n| config.http.reuse_within = ms(n),
-            get: |config| millis_of(config.http.reuse_within),
-        },
-    },
-    Setting {
-        flag: "http-ambiguous-status",
-        placeholder: "STATUS",
-        heading: TARGETS,
-        about: "A status that leaves it open whether the target was reached (proxies answer so); replaces the defaults",
-        default_words: None,
-        field: Field::List {
+    ),
+    setting(
+        TARGETS,
+        "http-connect-timeout-ms",
+        "MS",
+        "Longest time for a connection to be made (name, TCP, TLS)",
+        millis!(10..=60_000, http.connect_timeout),
+    ),
+    setting(
+        TARGETS,
+        "http-reuse-within-ms",
+        "MS",
+        "A kept connection is used again only this shortly after its last answer; 0 never",
+        millis!(0..=999, http.reuse_within),
+    ),
+    setting(
+        TARGETS,
+        "http-ambiguous-status",
+        "STATUS",
+        "A status that leaves it open whether the target was reached (proxies answer so); replaces the defaults",
+        Field::List {
             allowed: "statuses from 300 to 599",
             put: |config, items| {
                 config.http.ambiguous_statuses = all(items, status)?;
@@ -233,107 +203,55 @@ pub static SETTINGS: [Setting; 24] = [
             },
             get: |config| config.http.ambiguous_statuses.iter().map(ToString::to_string).collect(),
         },
-    },
-    Setting {
-        flag: "heartbeat-ms",
-        placeholder: "MS",
-        heading: TIMES,
-        about: "Time between heartbeats",
-        default_words: None,
-        field: Field::Number {
-            range: 10..=1_000,
-            put: |config, n| config.actors.heartbeat = ms(n),
-            get: |config| millis_of(config.actors.heartbeat),
-        },
-    },
-    Setting {
-        flag: "resolve-ms",
-        placeholder: "MS",
-        heading: TIMES,
-        about: "Time between looks at who is master",
-        default_words: None,
-        field: Field::Number {
-            range: 10..=10_000,
-            put: |config, n| config.actors.resolve = ms(n),
-            get: |config| millis_of(config.actors.resolve),
-        },
-    },
-    Setting {
-        flag: "lease-ms",
-        placeholder: "MS",
-        heading: TIMES,
-        about: "The master's lease",
-        default_words: None,
-        field: Field::Number {
-            range: 100..=60_000,
-            put: |config, n| config.actors.lease = ms(n),
-            get: |config| millis_of(config.actors.lease),
-        },
-    },
-    Setting {
-        flag: "renew-ms",
-        placeholder: "MS",
-        heading: TIMES,
-        about: "Time between renewals of the lease; at most half of it",
-        default_words: None,
-        field: Field::Number {
-            range: 10..=30_000,
-            put: |config, n| config.actors.renew = ms(n),
-            get: |config| millis_of(config.actors.renew),
-        },
-    },
-    Setting {
-        flag: "dead-after-ms",
-        placeholder: "MS",
-        heading: TIMES,
-        about: "A node whose heartbeat stands still this long is dead; at least two heartbeats",
-        default_words: None,
-        field: Field::Number {
-            range: 100..=600_000,
-            put: |config, n| config.actors.dead_after = ms(n),
-            get: |config| millis_of(config.actors.dead_after),
-        },
-    },
-    Setting {
-        flag: "stall-after-ms",
-        placeholder: "MS",
-        heading: TIMES,
-        about: "An actor that does not answer this long is restarted, and the others with it",
-        default_words: None,
-        field: Field::Number {
-            range: 100..=600_000,
-            put: |config, n| config.actors.stall_after = ms(n),
-            get: |config| millis_of(config.actors.stall_after),
-        },
-    },
-    Setting {
-        flag: "restarts-max",
-        placeholder: "N",
-        heading: TIMES,
-        about: "Restarts within --restart-window-ms after which the process gives up (exit code 70)",
-        default_words: None,
-        field: Field::Number {
-            range: 0..=1_000,
-            put: |config, n| config.actors.restarts_max = usize::try_from(n).unwrap_or(usize::MAX),
-            get: |config| u64::try_from(config.actors.restarts_max).unwrap_or(u64::MAX),
-        },
-    },
-    Setting {
-        flag: "restart-window-ms",
-        placeholder: "MS",
-        heading: TIMES,
-        about: "The time in which restarts are counted",
-        default_words: None,
-        field: Field::Number {
-            range: 1_000..=HOUR_MS,
-            put: |config, n| config.actors.restart_window = ms(n),
-            get: |config| millis_of(config.actors.restart_window),
-        },
-    },
+    ),
+    setting(TIMES, "heartbeat-ms", "MS", "Time between heartbeats", millis!(10..=1_000, actors.heartbeat)),
+    setting(TIMES, "resolve-ms", "MS", "Time between looks at who is master", millis!(10..=10_000, actors.resolve)),
+    setting(TIMES, "lease-ms", "MS", "The master's lease", millis!(100..=60_000, actors.lease)),
+    setting(
+        TIMES,
+        "renew-ms",
+        "MS",
+        "Time between renewals of the lease; at most half of it",
+        millis!(10..=30_000, actors.renew),
+    ),
+    setting(
+        TIMES,
+        "dead-after-ms",
+        "MS",
+        "A node whose heartbeat stands still this long is dead; at least two heartbeats",
+        millis!(100..=600_000, actors.dead_after),
+    ),
+    setting(
+        TIMES,
+        "stall-after-ms",
+        "MS",
+        "An actor that does not answer this long is restarted, and the others with it",
+        millis!(100..=600_000, actors.stall_after),
+    ),
+    setting(
+        TIMES,
+        "restarts-max",
+        "N",
+        "Restarts within --restart-window-ms after which the process gives up (exit code 70)",
+        count!(0..=1_000, actors.restarts_max),
+    ),
+    setting(
+        TIMES,
+        "restart-window-ms",
+        "MS",
+        "The time in which restarts are counted",
+        millis!(1_000..=HOUR_MS, actors.restart_window),
+    ),
 ];
 
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
+const fn setting(
+    heading: &'static str,
+    flag: &'static str,
+    placeholder: &'static str,
+    about: &'static str,
+    field: Field,
+) -> Setting {
+    Setting { flag, placeholder, heading, about, default_words: None, field }
 }
 
 /// Reads every item, or names the first that cannot be read.

@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::cross_checks;
 use super::exit::{Failure, quoted};
 use super::host_name::host_name;
+use super::origin::{Origin, Origins};
 use super::setting::{PREFIX, Setting};
 use super::setting_list::SETTINGS;
 use super::settings_args::SettingsArgs;
@@ -16,48 +18,13 @@ const OTHER_VARIABLES: [&str; 2] = ["TASK_SCHEDULER_CONFIG", "TASK_SCHEDULER_SER
 /// The tests' own variables begin so.
 const TEST_PREFIX: &str = "TASK_SCHEDULER_TEST_";
 
-/// Where a setting's value comes from. Flags win over the environment, the environment over the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// A flag.
-    Flag(String),
-    /// A variable of the environment.
-    Environment(String),
-    /// The settings file.
-    File(PathBuf),
-    /// Nobody said anything.
-    Default,
-}
-
-impl Origin {
-    /// The word of its kind.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Flag(_) => "flag",
-            Self::Environment(_) => "environment",
-            Self::File(_) => "file",
-            Self::Default => "default",
-        }
-    }
-
-    /// Which one exactly, as a phrase.
-    pub fn place(&self) -> String {
-        match self {
-            Self::Flag(flag) => format!("the flag --{flag}"),
-            Self::Environment(variable) => format!("the environment variable {variable}"),
-            Self::File(path) => format!("the settings file {}", path.display()),
-            Self::Default => "the default".to_owned(),
-        }
-    }
-}
-
 /// A node's settings, as far as they could be made out.
 #[derive(Debug)]
 pub struct Settings {
     /// The values; where one was refused, the default.
     pub config: NodeConfig,
     /// Where each comes from, in the order of [`SETTINGS`].
-    pub origins: Vec<(&'static Setting, Origin)>,
+    pub origins: Origins,
     /// What forbids a start, one line each.
     pub errors: Vec<String>,
     /// What does not, one line each.
@@ -74,7 +41,7 @@ impl Settings {
     pub fn resolve(args: &SettingsArgs, environment: &[(OsString, OsString)]) -> Self {
         let mut settings = Self {
             config: NodeConfig::named(host_name(environment)),
-            origins: Vec::new(),
+            origins: Origins::default(),
             errors: Vec::new(),
             warnings: unknown_variables(environment),
         };
@@ -91,13 +58,10 @@ impl Settings {
             let (origin, values) = found(setting, args, environment, file.as_ref());
             settings.take(setting, origin, &values);
         }
-        super::cross_checks::apply(&mut settings);
+        let found = cross_checks::apply(&mut settings.config, &settings.origins);
+        settings.errors.extend(found.errors);
+        settings.warnings.extend(found.warnings);
         settings
-    }
-
-    /// Where the setting of this flag comes from.
-    pub fn origin(&self, flag: &str) -> &Origin {
-        self.origins.iter().find(|(setting, _)| setting.flag == flag).map_or(&Origin::Default, |(_, origin)| origin)
     }
 
     /// The settings, if nothing forbids a start.
@@ -125,7 +89,7 @@ impl Settings {
         if let Err((value, allowed)) = taken {
             self.errors.push(format!("{} is {value} from {}; allowed: {allowed}", setting.key(), origin.place()));
         }
-        self.origins.push((setting, origin));
+        self.origins.0.push((setting, origin));
     }
 }
 
@@ -199,7 +163,7 @@ mod tests {
             &environment(&[("TASK_SCHEDULER_SLOTS", "2"), ("TASK_SCHEDULER_CLAIM_BUFFER", "20")]),
         );
         assert_eq!(settings.errors, Vec::<String>::new());
-        let kinds = ["slots", "claim-buffer", "drain-ms", "renew-ms"].map(|flag| settings.origin(flag).kind());
+        let kinds = ["slots", "claim-buffer", "drain-ms", "renew-ms"].map(|flag| settings.origins.of(flag).kind());
         assert_eq!(kinds, ["flag", "environment", "file", "default"]);
         let config = settings.accepted().unwrap();
         assert_eq!((config.actors.slots, config.actors.claim_buffer, config.drain.as_millis()), (1, 20, 300));

@@ -55,15 +55,7 @@ pub fn claim(c: &mut SqliteConnection, fence: Fence, orders: &[Order], now: Time
         }
         let due: Vec<Due> =
             orders.iter().filter(|order| order.generation == generation).map(|order| order.due).collect();
-        let claimer = Claimer { generation, fence, now };
-        let (many, few) = due.as_chunks();
-        let mut claimed = Vec::with_capacity(due.len());
-        for due in many {
-            claimed.extend(claimer.claim_together(c, due)?);
-        }
-        for due in few {
-            claimed.extend(claimer.claim_one(c, due)?);
-        }
+        let claimed = Claimer { generation, fence, now }.claim(c, &due)?;
         if claimed.is_empty() {
             continue;
         }
@@ -85,6 +77,18 @@ struct Claimer {
 }
 
 impl Claimer {
+    fn claim(&self, c: &mut SqliteConnection, due: &[Due]) -> Result<Vec<Claim>> {
+        let (many, few) = due.as_chunks();
+        let mut claims = Vec::with_capacity(due.len());
+        for due in many {
+            claims.extend(self.claim_together(c, due)?);
+        }
+        for due in few {
+            claims.extend(self.claim_one(c, due)?);
+        }
+        Ok(claims)
+    }
+
     fn claim_one(&self, c: &mut SqliteConnection, due: &Due) -> Result<Option<Claim>> {
         let [owner, epoch, now] = self.values();
         let [id, due_at] = wanted(due);

@@ -1,0 +1,51 @@
+//! What the actors are built from.
+
+use std::sync::Arc;
+
+use super::status::Status;
+use crate::clock::DatabaseClock;
+use crate::config::ActorsConfig;
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+use crate::store::{Result, Store, StoreError};
+use crate::targets::Target;
+
+/// What every actor of a set works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// The task database.
+    pub store: Arc<dyn Store>,
+    /// Where submissions come from.
+    pub queue: Arc<dyn Queue>,
+    /// What tasks call.
+    pub target: Arc<dyn Target>,
+    /// The database's clock.
+    pub database_clock: Arc<DatabaseClock>,
+    /// Where everybody reports.
+    pub metrics: Arc<Metrics>,
+    /// What the rest of the program may know.
+    pub status: Arc<Status>,
+    /// Times and sizes.
+    pub config: ActorsConfig,
+    /// Who this node is.
+    pub node: NodeIdentity,
+    /// Where calls run, whatever becomes of the actors.
+    pub calls_runtime: tokio::runtime::Handle,
+}
+
+/// Who a node is, as `/v1/cluster` shows it.
+#[derive(Debug, Clone)]
+pub struct NodeIdentity {
+    /// Its name.
+    pub name: String,
+    /// Where its API listens.
+    pub address: String,
+}
+
+/// Runs a store's call on a blocking thread, so that no actor ever waits for a disk or a network.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(cause) => Err(StoreError::Unavailable(format!("a database call did not end: {cause}"))),
+    }
+}
