@@ -17,11 +17,6 @@ use crate::store::Ingested;
 /// The header that becomes the id.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// What a document may be.
-const ALLOWED: &str = "a JSON object with the fields of a task";
-/// Most bytes quoted of something that is no document.
-const QUOTED_BYTES: usize = 200;
-
 /// A submission that was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {
@@ -45,15 +40,6 @@ impl Accepted {
 
 /// Reads and checks one document.
 pub fn checked(json: &[u8], key: Option<&str>, at: Timestamp) -> Result<Submission, Invalid> {
-    match json.trim_ascii_start() {
-        [] => return Err(Invalid::new("", "empty", ALLOWED)),
-        [b'{', ..] => {}
-        // An array would be read as the fields in their order.
-        start => {
-            let start = start.get(..QUOTED_BYTES).unwrap_or(start);
-            return Err(Invalid::new("", String::from_utf8_lossy(start), ALLOWED));
-        }
-    }
     let task = Document::parse(json)?.check(Received { idempotency_key: key, at })?;
     // Better said at the submission than by a failed task when it is due.
     if matches!(task.spec.target, Target::Kafka(_)) {

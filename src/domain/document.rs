@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -15,12 +16,13 @@ use super::invalid::{Invalid, pointer_part};
 use super::limits::{
     AHEAD_MAX, ATTEMPTS_MAX, BACKOFF_MAX, LABEL_CHARS_MAX, LABELS_MAX, PRIORITY_MAX, TIMEOUT_DEFAULT, TIMEOUT_MS,
 };
-use super::object::Object;
+use super::object::{Object, distinct};
 use super::payload::{Payload, minified};
 use super::retry::RetryPolicy;
 use super::target_document::TargetDocument;
 use super::task::{Delivery, Misfire, NewTask, Spec};
 use super::time::{Timestamp, millis_of};
+use super::unreadable::{ALLOWED, beginning, unreadable};
 
 /// A submission's JSON, before it is checked.
 #[derive(Debug, Deserialize, Serialize)]
@@ -31,11 +33,12 @@ pub struct Document {
     delay_ms: Option<u64>,
     target: Object<TargetDocument>,
     payload: Option<Box<RawValue>>,
-    delivery: Option<Delivery>,
+    delivery: Option<Value>,
     retry: Option<Object<RetryDocument>>,
     timeout_ms: Option<u64>,
-    misfire: Option<Misfire>,
+    misfire: Option<Value>,
     priority: Option<u64>,
+    #[serde(default, deserialize_with = "distinct")]
     labels: Option<BTreeMap<String, String>>,
 }
 
@@ -64,9 +67,12 @@ impl Document {
     /// # Errors
     /// Not JSON, a wrong type, an unknown or a doubled field: with the field's pointer.
     pub fn parse(json: &[u8]) -> Result<Self, Invalid> {
+        if !json.trim_ascii_start().starts_with(b"{") {
+            return Err(Invalid::new("", beginning(json), ALLOWED));
+        }
         let mut deserializer = serde_json::Deserializer::from_slice(json);
         let Object(document) = serde_path_to_error::deserialize(&mut deserializer)
-            .map_err(|error| unreadable(pointer_of(error.path()), &error.inner().to_string()))?;
+            .map_err(|error| unreadable(error.path(), &error.inner().to_string()))?;
         deserializer.end().map_err(|error| Invalid::new("", error, "one JSON object and nothing after it"))?;
         Ok(document)
     }
@@ -82,10 +88,10 @@ impl Document {
         let spec = Spec {
             target: self.target.0.check().map_err(|invalid| invalid.under("/target"))?,
             payload: self.payload.as_deref().map(Payload::read).transpose()?.unwrap_or_default(),
-            delivery: self.delivery.unwrap_or_default(),
+            delivery: self.delivery.map_or_else(|| Ok(Delivery::default()), delivery)?,
             retry: self.retry.map_or_else(|| Ok(RetryPolicy::default()), |retry| retry.0.check())?,
             timeout: timeout(self.timeout_ms)?,
-            misfire: self.misfire.unwrap_or_default(),
+            misfire: self.misfire.map_or_else(|| Ok(Misfire::default()), misfire)?,
             priority: priority(self.priority)?,
             labels: labels(self.labels.unwrap_or_default())?,
         };
@@ -183,6 +189,34 @@ fn timeout(ms: Option<u64>) -> Result<Duration, Invalid> {
     }
 }
 
+fn delivery(given: Value) -> Result<Delivery, Invalid> {
+    match given.as_str() {
+        Some("at_most_once") => Ok(Delivery::AtMostOnce),
+        Some("at_least_once") => Ok(Delivery::AtLeastOnce),
+        _ => Err(Invalid::new("/delivery", given, "\"at_most_once\" or \"at_least_once\"")),
+    }
+}
+
+fn misfire(given: Value) -> Result<Misfire, Invalid> {
+    const FIELD: &str = "expire_after_ms";
+    if given == "fire" {
+        return Ok(Misfire::Fire);
+    }
+    let fields = given.as_object();
+    if let Some(other) = fields.and_then(|fields| fields.keys().find(|name| *name != FIELD)) {
+        return Err(Invalid::new(
+            format!("/misfire{}", pointer_part(other)),
+            other,
+            format!("the field {FIELD} alone"),
+        ));
+    }
+    let Some(ms) = fields.and_then(|fields| fields.get(FIELD)) else {
+        return Err(Invalid::new("/misfire", given, format!("\"fire\" or {{\"{FIELD}\": milliseconds}}")));
+    };
+    let refused = || Invalid::new(format!("/misfire/{FIELD}"), ms, "milliseconds, a whole number from 0 on");
+    ms.as_u64().map(Misfire::ExpireAfterMs).ok_or_else(refused)
+}
+
 fn priority(priority: Option<u64>) -> Result<u8, Invalid> {
     let given = priority.unwrap_or(0);
     u8::try_from(given)
@@ -209,32 +243,6 @@ fn labels(labels: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, 
         }
     }
     Ok(labels)
-}
-
-/// What the JSON reader says of a field, in our own terms. Its messages end in what it expected, which is what is
-/// allowed, and in a place in the text, which the pointer tells better.
-fn unreadable(pointer: String, message: &str) -> Invalid {
-    let told = message.rsplit_once(" at line ").map_or(message, |(told, _)| told);
-    match told.split_once(", expected ") {
-        Some((value, expected)) => {
-            let value = value.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
-            Invalid::new(pointer, value, expected)
-        }
-        None => Invalid::new(pointer, message, "a JSON object with the fields of a task"),
-    }
-}
-
-/// The path of a field as a JSON pointer.
-fn pointer_of(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    path.iter()
-        .map(|segment| match segment {
-            Segment::Seq { index } => format!("/{index}"),
-            Segment::Map { key } => pointer_part(key),
-            Segment::Enum { variant } => pointer_part(variant),
-            Segment::Unknown => String::new(),
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -274,6 +282,19 @@ mod tests {
             (r#"{"delay_ms": 1, "target": ["log"]}"#.to_owned(), "/target"),
             (with(r#""id": "42""#), "/id"),
             (with(r#""when": 1"#), "/when"),
+            (with(r#""delay_ms": 2"#), "/delay_ms"),
+            (with(r#""delivery": 3"#), "/delivery"),
+            (with(r#""delivery": {"at_most_once": null}"#), "/delivery"),
+            (with(r#""misfire": 3"#), "/misfire"),
+            (with(r#""misfire": {}"#), "/misfire"),
+            (with(r#""misfire": ["fire"]"#), "/misfire"),
+            (with(r#""misfire": {"fire": null}"#), "/misfire/fire"),
+            (with(r#""misfire": {"expire_after_ms": 1, "x": 2}"#), "/misfire/x"),
+            (with(r#""misfire": {"expire_after_ms": -1}"#), "/misfire/expire_after_ms"),
+            (with(r#""labels": {"a": "1", "a": "2"}"#), "/labels"),
+            (with(r#""labels": ["a"]"#), "/labels"),
+            (r#"{"delay_ms": 1}"#.to_owned(), "/target"),
+            (r#"{"delay_ms": 1, "target": {}}"#.to_owned(), "/target/type"),
             (with(r#""labels": {"": "x"}"#), "/labels/"),
             (with(r#""run_at": "2026-12-24T18:00:00Z""#), "/run_at"),
             (r#"{"target": {"type": "log"}}"#.to_owned(), "/run_at"),
@@ -288,9 +309,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_allowed_is_said_even_where_the_type_is_wrong() {
-        let invalid = check(r#"{"delay_ms": "soon", "target": {"type": "log"}}"#).unwrap_err();
-        assert_eq!((invalid.value.as_str(), invalid.allowed.as_str()), ("string \"soon\"", "u64"));
+    fn misfire_and_delivery_are_read_in_all_their_forms() {
+        let spec = |fields: &str| {
+            check(&format!(r#"{{"delay_ms": 1, "target": {{"type": "log"}}, {fields}}}"#)).expect(fields).spec
+        };
+        assert_eq!(spec(r#""misfire": "fire""#).misfire, Misfire::Fire);
+        assert_eq!(spec(r#""misfire": {"expire_after_ms": 5}"#).misfire, Misfire::ExpireAfterMs(5));
+        assert_eq!(spec(r#""misfire": null, "delivery": null"#).delivery, Delivery::AtMostOnce);
+        assert_eq!(spec(r#""delivery": "at_least_once""#).delivery, Delivery::AtLeastOnce);
     }
 
     #[test]

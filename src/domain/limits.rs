@@ -24,6 +24,12 @@ pub const LABEL_CHARS_MAX: usize = 256;
 pub const HEADERS_MAX: usize = 64;
 /// Longest header value, in bytes.
 pub const HEADER_BYTES_MAX: usize = 8 * 1024;
+/// All headers of a target together, names and values, in bytes: what is claimed is held in memory with them.
+pub const HEADERS_BYTES_MAX: usize = 16 * 1024;
+/// Longest HTTP method, in characters.
+pub const METHOD_CHARS_MAX: usize = 32;
+/// Longest key of a Kafka record, in bytes.
+pub const RECORD_KEY_BYTES_MAX: usize = 4 * 1024;
 /// Longest URL, in bytes.
 pub const URL_BYTES_MAX: usize = 8 * 1024;
 /// Highest priority; 0 is the default and the lowest.

@@ -24,6 +24,7 @@ pub mod target;
 pub mod target_document;
 pub mod task;
 pub mod time;
+mod unreadable;
 
 pub use attempt::{Attempt, AttemptOutcome, Outcome};
 pub use claim::{Claim, ClaimedTask, Due};

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::invalid::Invalid;
 use super::limits::{PAYLOAD_BYTES_MAX, PAYLOAD_DEPTH_MAX};
+use super::object::Object;
 
 /// A task's payload.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,7 +41,7 @@ impl Payload {
         if depth(text) > PAYLOAD_DEPTH_MAX {
             return Err(Invalid::new("/payload", "nested more deeply", format!("at most {PAYLOAD_DEPTH_MAX} levels")));
         }
-        if let Ok(document) = serde_json::from_str::<Base64Document>(text) {
+        if let Ok(Object(document)) = serde_json::from_str::<Object<Base64Document>>(text) {
             let bytes = STANDARD.decode(&document.base64).map_err(|cause| {
                 Invalid::new("/payload/base64", &document.base64, format!("standard base64 with padding ({cause})"))
             })?;
@@ -145,6 +146,9 @@ mod tests {
     fn base64_is_raw_bytes() {
         assert_eq!(read(r#"{"base64": "AP8="}"#).unwrap(), Payload::Bytes(vec![0, 255]));
         assert_eq!(read(r#"{"base64": "?"}"#).unwrap_err().pointer, "/payload/base64");
+        for array in [r#"["AP8="]"#, r#"["x"]"#] {
+            assert_eq!(read(array).unwrap(), Payload::Json(array.to_owned()));
+        }
         let more = r#"{"base64": "AP8=", "also": 1}"#;
         assert_eq!(read(more).unwrap(), Payload::Json(more.to_owned()));
     }

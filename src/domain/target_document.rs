@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method, Uri};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::invalid::{Invalid, pointer_part};
-use super::limits::{HEADER_BYTES_MAX, HEADERS_MAX, URL_BYTES_MAX};
+use super::limits::{
+    HEADER_BYTES_MAX, HEADERS_BYTES_MAX, HEADERS_MAX, METHOD_CHARS_MAX, RECORD_KEY_BYTES_MAX, URL_BYTES_MAX,
+};
+use super::object::distinct;
 use super::target::{HttpTarget, KafkaTarget, Target};
 
 /// Headers that the scheduler or the connection sets: a task must not.
@@ -40,6 +43,7 @@ pub struct TargetDocument {
     r#type: String,
     url: Option<String>,
     method: Option<String>,
+    #[serde(default, deserialize_with = "distinct")]
     headers: Option<BTreeMap<String, String>>,
     topic: Option<String>,
     key: Option<String>,
@@ -78,14 +82,12 @@ impl TargetDocument {
             let allowed = format!("1 to {TOPIC_CHARS_MAX} characters of a-z, A-Z, 0-9, '.', '_' and '-'");
             return Err(Invalid::new("/topic", topic, allowed));
         }
-        let headers = self.headers.unwrap_or_default();
-        if headers.len() > HEADERS_MAX {
-            return Err(Invalid::new(
-                "/headers",
-                format!("{} headers", headers.len()),
-                format!("at most {HEADERS_MAX}"),
-            ));
+        if let Some(key) = self.key.as_ref().filter(|key| key.len() > RECORD_KEY_BYTES_MAX) {
+            let allowed = format!("at most {RECORD_KEY_BYTES_MAX} bytes");
+            return Err(Invalid::new("/key", format!("{} bytes", key.len()), allowed));
         }
+        let headers = self.headers.unwrap_or_default();
+        bounded(&headers)?;
         Ok(Target::Kafka(KafkaTarget { topic, key: self.key, headers }))
     }
 
@@ -117,6 +119,10 @@ fn checked_url(text: &str) -> Result<String, Invalid> {
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !anonymous || url.port() == Some(0) {
         return Err(refused());
     }
+    // What the one takes and the other does not (a template's braces, say) could never be called.
+    if text.contains(char::is_control) || url.as_str().parse::<Uri>().is_err() {
+        return Err(refused());
+    }
     if text.len() > URL_BYTES_MAX {
         return Err(Invalid::new("/url", format!("{} bytes", text.len()), format!("at most {URL_BYTES_MAX} bytes")));
     }
@@ -125,24 +131,33 @@ fn checked_url(text: &str) -> Result<String, Invalid> {
 
 fn checked_method(method: &str) -> Result<String, Invalid> {
     let known = Method::from_bytes(method.as_bytes()).ok().filter(|m| *m != Method::CONNECT);
-    let upper = !method.chars().any(|c| c.is_ascii_lowercase());
-    match known.filter(|_| upper) {
-        Some(method) => Ok(method.to_string()),
-        None => Err(Invalid::new("/method", method, "an HTTP method in upper case, not CONNECT")),
+    let fits = method.len() <= METHOD_CHARS_MAX && !method.chars().any(|c| c.is_ascii_lowercase());
+    known.filter(|_| fits).map(|method| method.to_string()).ok_or_else(|| {
+        let allowed = format!("an HTTP method in upper case of at most {METHOD_CHARS_MAX} characters, not CONNECT");
+        Invalid::new("/method", method, allowed)
+    })
+}
+
+fn bounded(headers: &BTreeMap<String, String>) -> Result<(), Invalid> {
+    let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if headers.len() <= HEADERS_MAX && bytes <= HEADERS_BYTES_MAX {
+        return Ok(());
     }
+    let given = format!("{} headers of {bytes} bytes", headers.len());
+    Err(Invalid::new("/headers", given, format!("at most {HEADERS_MAX} of {HEADERS_BYTES_MAX} bytes together")))
 }
 
 fn checked_headers(headers: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Invalid> {
-    if headers.len() > HEADERS_MAX {
-        return Err(Invalid::new("/headers", format!("{} headers", headers.len()), format!("at most {HEADERS_MAX}")));
-    }
+    bounded(&headers)?;
     let mut checked = BTreeMap::new();
     for (name, value) in headers {
         let pointer = format!("/headers{}", pointer_part(&name));
         let lower = HeaderName::try_from(&name)
             .map_err(|_| Invalid::new(&pointer, &name, "a header name of RFC 9110's token characters"))?
             .to_string();
-        if RESERVED_HEADERS.contains(&lower.as_str()) || lower.starts_with("x-task-") {
+        // CGI and its like do not tell '-' from '_'.
+        let same = lower.replace('_', "-");
+        if RESERVED_HEADERS.contains(&same.as_str()) || same.starts_with("x-task-") {
             return Err(Invalid::new(pointer, name, "no header that the scheduler or the connection sets itself"));
         }
         if value.len() > HEADER_BYTES_MAX || HeaderValue::try_from(&value).is_err() {
@@ -174,7 +189,13 @@ mod tests {
             (r#"{"type": "http", "url": "http://me@host/"}"#, "/url"),
             (r#"{"type": "http", "url": "http://:secret@host/"}"#, "/url"),
             (r#"{"type": "http", "url": "http://host:99999/"}"#, "/url"),
+            (r#"{"type": "http", "url": "http://{host}/x"}"#, "/url"),
+            (r#"{"type": "http", "url": "http://a`b/"}"#, "/url"),
+            (r#"{"type": "http", "url": "http://h\t/\nx"}"#, "/url"),
             (r#"{"type": "http", "url": "http://h/", "method": "GET IT"}"#, "/method"),
+            (r#"{"type": "http", "url": "http://h/", "method": "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG"}"#, "/method"),
+            (r#"{"type": "http", "url": "http://h/", "headers": {"Content_Length": "3"}}"#, "/headers/Content_Length"),
+            (r#"{"type": "http", "url": "http://h/", "headers": {"x_task-id": "3"}}"#, "/headers/x_task-id"),
             (r#"{"type": "http", "url": "http://h/", "method": "CONNECT"}"#, "/method"),
             (r#"{"type": "http", "url": "http://h/", "headers": {"a b": "c"}}"#, "/headers/a b"),
             (r#"{"type": "http", "url": "http://h/", "headers": {"a": "c\r\nd: e"}}"#, "/headers/a"),
@@ -185,6 +206,22 @@ mod tests {
             (r#"{"type": "log", "url": "http://h/"}"#, "/url"),
         ] {
             assert_eq!(pointer(json), field, "{json}");
+        }
+    }
+
+    #[test]
+    fn all_headers_together_are_bounded() {
+        let value = "x".repeat(8_000);
+        let json = |headers: &str| format!(r#"{{"type": "http", "url": "http://h/", "headers": {{{headers}}}}}"#);
+        let two = format!(r#""a": "{value}", "b": "{value}""#);
+        assert!(serde_json::from_str::<TargetDocument>(&json(&two)).unwrap().check().is_ok());
+        assert_eq!(pointer(&json(&format!(r#"{two}, "c": "{value}""#))), "/headers");
+    }
+
+    #[test]
+    fn names_beyond_ascii_and_odd_paths_are_taken() {
+        for url in ["http://bücher.example/ä?q=ö", "http://h/a b", "http://h/[x]|y", "http://[::1]:8080/"] {
+            assert!(checked_url(url).is_ok(), "{url}");
         }
     }
 

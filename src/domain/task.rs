@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::ids::{Epoch, TaskId};
 use super::payload::Payload;
@@ -13,7 +13,7 @@ use super::target::Target;
 use super::time::Timestamp;
 
 /// What happens when nobody can know whether the target was reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Delivery {
     /// The task stops as `unknown` and waits for `resolve`.
@@ -24,7 +24,7 @@ pub enum Delivery {
 }
 
 /// What happens to a task whose `due_at` has long passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Misfire {
     /// Fire it, however late.

@@ -1,0 +1,92 @@
+//! What the JSON reader says of a document, in our own terms: which field, which value, what is allowed.
+
+use serde_path_to_error::{Path, Segment};
+
+use super::invalid::{Invalid, pointer_part};
+
+/// What a document may be.
+pub const ALLOWED: &str = "a JSON object with the fields of a task";
+/// Most bytes quoted of something that is no document.
+const QUOTED_BYTES: usize = 200;
+
+/// The first of something that is no document, for a message.
+pub fn beginning(json: &[u8]) -> String {
+    match json.trim_ascii_start() {
+        [] => "empty".to_owned(),
+        start => String::from_utf8_lossy(start.get(..QUOTED_BYTES).unwrap_or(start)).into_owned(),
+    }
+}
+
+/// The reader's messages end in what it expected, which is what is allowed, and in a place in the text, which the
+/// pointer tells better.
+pub fn unreadable(path: &Path, message: &str) -> Invalid {
+    let told = message.rsplit_once(" at line ").map_or(message, |(told, _)| told);
+    let field = |rest: &str| rest.split('`').next().map(pointer_part).unwrap_or_default();
+    if let Some(rest) = told.strip_prefix("missing field `") {
+        return Invalid::new(pointer_of(path) + &field(rest), "missing", "a value: this field must be given");
+    }
+    if let Some(rest) = told.strip_prefix("duplicate field `") {
+        let pointer = pointer_of(path);
+        let field = field(rest);
+        let pointer = if pointer.ends_with(&field) { pointer } else { pointer + &field };
+        return Invalid::new(pointer, "given twice", "each field once");
+    }
+    match told.split_once(", expected ") {
+        Some((value, expected)) => {
+            let value = value.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
+            Invalid::new(pointer_of(path), in_words(value), in_words(expected))
+        }
+        None => Invalid::new(pointer_of(path), message, ALLOWED),
+    }
+}
+
+/// The reader's own words for types, in JSON's.
+fn in_words(told: &str) -> &str {
+    match told {
+        "u64" => "a whole number from 0 on",
+        "f64" => "a number",
+        "a map" => "a JSON object",
+        "sequence" => "an array",
+        "map" => "an object",
+        other => other,
+    }
+}
+
+/// The path of a field as a JSON pointer.
+fn pointer_of(path: &Path) -> String {
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => pointer_part(key),
+            Segment::Enum { variant } => pointer_part(variant),
+            Segment::Unknown => String::new(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::document::Document;
+    use super::*;
+
+    fn told(json: &str) -> (String, String, String) {
+        let invalid = Document::parse(json.as_bytes()).expect_err(json);
+        (invalid.pointer, invalid.value, invalid.allowed)
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_the_words_of_json() {
+        for (json, pointer, value, allowed) in [
+            ("", "", "empty", ALLOWED),
+            ("[1]", "", "[1]", ALLOWED),
+            (r#"{"delay_ms": "soon"}"#, "/delay_ms", "string \"soon\"", "a whole number from 0 on"),
+            (r#"{"priority": -1}"#, "/priority", "integer `-1`", "a whole number from 0 on"),
+            (r#"{"retry": {"factor": "2"}}"#, "/retry/factor", "string \"2\"", "a number"),
+            (r#"{"labels": ["a"]}"#, "/labels", "an array", "a JSON object of texts"),
+            (r#"{"delay_ms": 1}"#, "/target", "missing", "a value: this field must be given"),
+            (r#"{"delay_ms": 1, "delay_ms": 2}"#, "/delay_ms", "given twice", "each field once"),
+        ] {
+            assert_eq!(told(json), (pointer.to_owned(), value.to_owned(), allowed.to_owned()), "{json}");
+        }
+    }
+}
