@@ -7,10 +7,10 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, 
 use crate::clock::Clock;
 use crate::domain::time::{Mono, millis_of};
 
-/// Buckets from 50 µs to 60 s, in seconds: lateness and latency both live there.
-const SECONDS: [f64; 20] = [
+/// Buckets from 50 µs to a day, in seconds: latency and lateness both live there, that of a backlog too.
+const SECONDS: [f64; 23] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-    10.0, 30.0, 60.0,
+    10.0, 30.0, 60.0, 600.0, 3_600.0, 86_400.0,
 ];
 
 /// The six actors.

@@ -24,6 +24,7 @@ use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;
 use crate::targets::http::HttpCaller;
 use crate::targets::log::LogTarget;
+use crate::targets::name_lookup::LOOKUPS_MAX;
 use crate::targets::router::Router;
 
 /// How long a stop waits for requests that are being answered.
@@ -46,17 +47,20 @@ pub enum NodeError {
     /// The system refused something the node needs.
     #[error("the node cannot start: {0}")]
     Setup(String),
+    /// It was told to stop twice.
+    #[error("ended at once by a second signal; what was in flight is recovered at the next start")]
+    CutOff,
     /// Its actors kept dying.
     #[error("{0}")]
     Broken(String),
 }
 
 impl NodeError {
-    /// The process's exit code for it: 2 for what the settings can mend, 70 for an inner failure.
+    /// The process's exit code for it: 2 for what the settings can mend, 70 for an inner failure or a stop that was cut off.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Address { .. } | Self::Database(_) => 2,
-            Self::Setup(_) | Self::Broken(_) => 70,
+            Self::Setup(_) | Self::Broken(_) | Self::CutOff => 70,
         }
     }
 }
@@ -110,10 +114,7 @@ async fn serve(config: NodeConfig, parts: Parts, listener: TcpListener) -> Resul
             handle.stop(false).await;
             Err(NodeError::Broken(message.unwrap_or_else(|| "the supervisor has ended".to_owned())))
         }
-        () = signals.next() => {
-            drain(&config, &parts, &supervisor, &handle, &mut signals).await;
-            Ok(())
-        }
+        () = signals.next() => drain(&config, &parts, &supervisor, &handle, &mut signals).await,
     }
 }
 
@@ -136,7 +137,7 @@ async fn drain(
     supervisor: &Addr<Supervisor>,
     handle: &ServerHandle,
     signals: &mut Signals,
-) {
+) -> Result<(), NodeError> {
     log::info!("stopping: calls in flight have {} ms; a second signal ends at once", config.drain.as_millis());
     parts.status.stop();
     parts.queue.close();
@@ -148,10 +149,11 @@ async fn drain(
             log::warn!("some requests were cut off");
         }
         log::info!("stopped");
+        Ok(())
     };
     tokio::select! {
-        () = drained => {}
-        () = signals.next() => log::warn!("ended at once by a second signal; what was in flight is recovered at the next start"),
+        drained = drained => drained,
+        () = signals.next() => Err(NodeError::CutOff),
     }
 }
 
@@ -159,6 +161,8 @@ async fn drain(
 fn calls_runtime() -> Result<Runtime, NodeError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        // Outcomes are written there too: lookups of names never take all of them.
+        .max_blocking_threads(LOOKUPS_MAX + 64)
         .thread_name("calls")
         .enable_all()
         .build()

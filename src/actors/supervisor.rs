@@ -23,7 +23,7 @@ use super::master_resolver::MasterResolver;
 use super::parts::{Parts, blocking};
 use super::set::{Died, Set};
 use super::timer::Timer;
-use super::vital::Ping;
+use super::vital::{Pass, Ping};
 use crate::domain::GenerationId;
 use crate::domain::time::Mono;
 use crate::metrics::ActorName;
@@ -187,9 +187,7 @@ impl Supervisor {
     }
 
     fn watch(&self, ctx: &mut Context<Self>) {
-        let reported = self.parts.metrics.actor(ActorName::Supervisor);
-        reported.messages.inc();
-        reported.sign_of_life(self.parts.metrics.clock().mono());
+        let _pass = Pass::begin(ActorName::Supervisor, &self.parts.metrics);
         let Some(running) = &self.running else { return };
         let generation = running.set.generation;
         for (actor, recipient) in &running.pings {

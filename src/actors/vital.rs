@@ -43,8 +43,7 @@ impl Vital {
 
     /// A pass or message begins; it ends when the returned is dropped.
     pub fn begin(&self) -> Pass {
-        self.metrics.actor(self.actor).mailbox.inc();
-        Pass { actor: self.actor, metrics: Arc::clone(&self.metrics), since: self.metrics.clock().mono() }
+        Pass::begin(self.actor, &self.metrics)
     }
 
     /// A pass failed and is tried again.
@@ -70,6 +69,14 @@ pub struct Pass {
     actor: ActorName,
     metrics: Arc<Metrics>,
     since: Mono,
+}
+
+impl Pass {
+    /// Of `actor`.
+    pub fn begin(actor: ActorName, metrics: &Arc<Metrics>) -> Self {
+        metrics.actor(actor).mailbox.inc();
+        Self { actor, metrics: Arc::clone(metrics), since: metrics.clock().mono() }
+    }
 }
 
 impl Drop for Pass {

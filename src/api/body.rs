@@ -1,4 +1,7 @@
 //! Reading a request's body: at most so many bytes, in at most so much time, and all of them together within a bound.
+//!
+//! Room is taken as the bytes come in, not as they are announced: a caller that sends nothing takes none. Batches have
+//! a room of their own, so that they never keep single submissions out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +16,20 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::{Kind, Problem};
 use crate::domain::Invalid;
+use crate::domain::limits::SUBMISSION_BYTES_MAX;
 
-/// Most bytes of bodies in memory at once, over all requests: 8 of the largest batches.
-const BYTES_AT_ONCE_MAX: usize = 128 * 1024 * 1024;
+/// Most bytes of batches in memory at once, over all requests: 8 of the largest.
+const BATCHES_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Most bytes of other bodies.
+const SINGLES_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Of an announced body, so much is made ready before a byte of it has come.
+const READY_BYTES: usize = 64 * 1024;
 
 /// Room for bodies: a request waits until there is some.
 #[derive(Debug, Clone)]
 pub struct BodyReader {
-    room: Arc<Semaphore>,
+    batches: Arc<Semaphore>,
+    singles: Arc<Semaphore>,
     timeout: Duration,
 }
 
@@ -29,13 +38,14 @@ pub struct BodyReader {
 pub struct Body {
     /// What came in.
     pub bytes: Bytes,
-    _room: OwnedSemaphorePermit,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl BodyReader {
     /// A body must come in within `timeout`.
     pub fn new(timeout: Duration) -> Self {
-        Self { room: Arc::new(Semaphore::new(BYTES_AT_ONCE_MAX)), timeout }
+        let (batches, singles) = (Semaphore::new(BATCHES_BYTES_MAX), Semaphore::new(SINGLES_BYTES_MAX));
+        Self { batches: Arc::new(batches), singles: Arc::new(singles), timeout }
     }
 
     /// Reads a body of at most `limit` bytes.
@@ -48,33 +58,43 @@ impl BodyReader {
         if announced.is_some_and(|bytes| bytes > limit) {
             return Err(too_large(&format!("{} bytes", announced.unwrap_or(limit)), limit));
         }
-        let size = announced.unwrap_or(limit);
-        let deadline = self.timeout;
-        let room = tokio::time::timeout(deadline, self.take_room(size)).await.map_err(|_| busy())??;
-        let bytes = tokio::time::timeout(deadline, collect(payload, announced.unwrap_or(0), limit)).await;
-        let bytes = bytes.map_err(|_| {
-            let ms = deadline.as_millis();
-            Problem::new(Kind::Timeout, format!("the body did not come in within {ms} ms; send it faster"))
-        })??;
-        Ok(Body { bytes, _room: room })
-    }
-
-    async fn take_room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-        let permits = u32::try_from(bytes).map_err(|_| busy())?;
-        Arc::clone(&self.room).acquire_many_owned(permits).await.map_err(|_| busy())
+        let room = if limit > SUBMISSION_BYTES_MAX { &self.batches } else { &self.singles };
+        let mut body = Incoming { bytes: BytesMut::with_capacity(announced.unwrap_or(0).min(READY_BYTES)), room: None };
+        match tokio::time::timeout(self.timeout, body.collect(payload, room, limit)).await {
+            Ok(Ok(())) => Ok(Body { bytes: body.bytes.freeze(), _room: body.room }),
+            Ok(Err(problem)) => Err(problem),
+            Err(_) if room.available_permits() == 0 => Err(busy()),
+            Err(_) => {
+                let ms = self.timeout.as_millis();
+                Err(Problem::new(Kind::Timeout, format!("the body did not come in within {ms} ms; send it faster")))
+            }
+        }
     }
 }
 
-async fn collect(mut payload: Payload, announced: usize, limit: usize) -> Result<Bytes, Problem> {
-    let mut body = BytesMut::with_capacity(announced);
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|cause| unreadable(&cause))?;
-        if body.len().saturating_add(chunk.len()) > limit {
-            return Err(too_large(&format!("more than {limit} bytes"), limit));
+/// What has come in of a body so far, with its room.
+struct Incoming {
+    bytes: BytesMut,
+    room: Option<OwnedSemaphorePermit>,
+}
+
+impl Incoming {
+    async fn collect(&mut self, mut payload: Payload, room: &Arc<Semaphore>, limit: usize) -> Result<(), Problem> {
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|cause| unreadable(&cause))?;
+            if self.bytes.len().saturating_add(chunk.len()) > limit {
+                return Err(too_large(&format!("more than {limit} bytes"), limit));
+            }
+            let permits = u32::try_from(chunk.len()).map_err(|_| busy())?;
+            let more = Arc::clone(room).acquire_many_owned(permits).await.map_err(|_| busy())?;
+            match &mut self.room {
+                Some(taken) => taken.merge(more),
+                none => *none = Some(more),
+            }
+            self.bytes.extend_from_slice(&chunk);
         }
-        body.extend_from_slice(&chunk);
+        Ok(())
     }
-    Ok(body.freeze())
 }
 
 fn announced(request: &HttpRequest) -> Option<usize> {

@@ -8,10 +8,12 @@ mod body;
 mod browser;
 mod cluster;
 mod cursor;
+mod headless;
 mod health;
 mod list;
 mod problem;
 mod rates;
+mod server;
 mod stats;
 mod submission;
 mod tasks;
@@ -24,11 +26,8 @@ mod serve_test;
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::middleware::from_fn;
-use actix_web::{App, Handler, HttpRequest, HttpServer, Resource, Responder, web};
+use actix_web::{Handler, HttpRequest, Resource, Responder, web};
 
 use crate::actors::Status;
 use crate::clock::DatabaseClock;
@@ -41,18 +40,7 @@ use body::BodyReader;
 use browser::Hosts;
 use problem::{Kind, Problem};
 use rates::Rates;
-
-/// Most connections of one thread; more wait to be accepted.
-const CONNECTIONS_MAX: usize = 1_024;
-/// Most calls of the store that one thread has under way; more wait.
-const BLOCKING_THREADS_MAX: usize = 32;
-/// How long a connection stays open after its last byte, so that an early answer (413, 408) is read before it closes.
-const LINGER: Duration = Duration::from_secs(1);
-/// actix takes a connection's beginning from a clock that it reads twice a second: without this much more, a prompt
-/// client would be timed out where the setting is short.
-const CLOCK_STEP: Duration = Duration::from_millis(500);
-/// How long a stop waits for answers under way, in seconds.
-const SHUTDOWN_S: u64 = 1;
+pub use server::serve;
 
 /// What the API works with.
 #[derive(Clone)]
@@ -82,39 +70,6 @@ impl ApiState {
         let store = Arc::clone(&self.store);
         Ok(crate::actors::blocking(move || question(store.as_ref())).await?)
     }
-}
-
-/// Serves the API on `listener`; `mount` adds pages of others. It runs as soon as the server is awaited.
-///
-/// # Errors
-/// The listener cannot be used.
-pub fn serve(
-    state: ApiState,
-    listener: TcpListener,
-    mount: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
-) -> std::io::Result<Server> {
-    let (threads, client_timeout) = (state.config.threads, state.config.client_timeout);
-    let shared = Shared::new(state, &listener)?;
-    let server = HttpServer::new(move || {
-        let (shared, mount) = (shared.clone(), mount.clone());
-        // The last one wrapped is the first one asked.
-        App::new()
-            .wrap(from_fn(browser::guard))
-            .wrap(from_fn(problem::in_words))
-            .configure(move |config| routes(config, shared))
-            .configure(mount)
-            .default_service(web::to(unknown_path))
-    });
-    let server = server
-        .workers(threads)
-        .worker_max_blocking_threads(BLOCKING_THREADS_MAX)
-        .max_connections(CONNECTIONS_MAX)
-        .client_request_timeout(client_timeout.saturating_add(CLOCK_STEP))
-        .client_disconnect_timeout(LINGER)
-        .shutdown_timeout(SHUTDOWN_S)
-        .disable_signals()
-        .listen(listener)?;
-    Ok(server.run())
 }
 
 /// One for all threads.

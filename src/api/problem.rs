@@ -49,6 +49,8 @@ pub enum Kind {
     WrongState,
     /// Too many bytes or tasks.
     TooLarge,
+    /// Too many bytes of headers.
+    HeadTooLarge,
     /// Not JSON by its content type.
     UnsupportedMediaType,
     /// Not now; the same again later may succeed. Nothing was taken.
@@ -81,6 +83,9 @@ impl Kind {
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "Another document is stored under this id"),
             Self::WrongState => (StatusCode::CONFLICT, "wrong-state", "The task's state does not allow it"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
+            Self::HeadTooLarge => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", "The request's head is too large")
+            }
             Self::UnsupportedMediaType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The content type is not JSON")
             }

@@ -6,14 +6,14 @@ use std::fmt;
 pub const REFUSED: u8 = 1;
 /// Wrong usage or a wrong setting: nothing was done.
 pub const USAGE: u8 = 2;
-/// An inner failure.
+/// An inner failure, or a stop that was cut off.
 pub const INNER: u8 = 70;
 /// A server is away or overloaded, or the outcome is not known: try again.
 pub const AWAY: u8 = 75;
 
 /// The exit codes, for `--help`.
 pub const EXPLAINED: &str = "Exit codes: 0 done (a node: stopped cleanly) · 1 the server refused the request · \
-    2 wrong usage or a wrong setting · 70 an inner failure · 75 a server is away or overloaded, try again";
+    2 wrong usage or a wrong setting · 70 an inner failure, or a node stopped by a second signal · 75 a server is away or overloaded, try again";
 
 /// Longest value quoted in a message, in characters.
 const QUOTED_CHARS_MAX: usize = 100;

@@ -264,9 +264,14 @@ fn host(text: &str) -> Option<String> {
     legal.then(|| text.to_ascii_lowercase())
 }
 
-/// A single address is the network of itself alone.
+/// A single address is the network of itself alone. A network of IPv4 addresses in IPv6's clothes would never match: the
+/// guard asks for an address in its plain form.
 fn network(text: &str) -> Option<IpNet> {
-    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+    let net = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(|address| address.to_canonical().into()))?;
+    match net {
+        IpNet::V6(v6) if v6.network().to_ipv4_mapped().is_some() => None,
+        net => Some(net),
+    }
 }
 
 fn status(text: &str) -> Option<u16> {
@@ -339,6 +344,7 @@ mod tests {
             ("claim-lead-ms", "251"),
             ("allow-unauthenticated", "yes"),
             ("allowed-host", "http://a/"),
+            ("http-allow", "::ffff:10.0.0.0/104"),
             ("http-allow", "10.0.0.0/33"),
             ("http-ambiguous-status", "200"),
             ("http-reuse-within-ms", "1000"),

@@ -7,17 +7,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
-use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use ipnet::IpNet;
-use tower_service::Service;
 use url::Host;
-
-/// Any error of a resolver or a connector: what hyper's traits ask for.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// An address that the guard does not let through.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +22,13 @@ pub struct AddressRefused {
     pub host: String,
     /// The address that it is, or resolves to.
     pub address: IpAddr,
+}
+
+impl AddressRefused {
+    /// In the form in which `--http-allow` takes it.
+    fn new(host: &str, address: IpAddr) -> Self {
+        Self { host: host.to_owned(), address: address.to_canonical() }
+    }
 }
 
 /// Decides which addresses may be called.
@@ -60,7 +59,7 @@ impl AddressGuard {
     pub fn check(&self, host: &str, addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, AddressRefused> {
         match addresses.iter().map(SocketAddr::ip).find(|address| !self.permits(*address)) {
             None => Ok(addresses),
-            Some(address) => Err(AddressRefused { host: host.to_owned(), address }),
+            Some(address) => Err(AddressRefused::new(host, address)),
         }
     }
 
@@ -77,7 +76,7 @@ impl AddressGuard {
         if self.permits(address) {
             return Ok(());
         }
-        Err(AddressRefused { host: host.to_string(), address })
+        Err(AddressRefused::new(&host.to_string(), address))
     }
 }
 
@@ -124,40 +123,6 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
             // Protocol assignments (Teredo, ORCHID, benchmarks) and documentation; 6to4; documentation.
             [0x2001, 0..=0x01ff | 0x0db8, ..] | [0x2002, ..] | [0x3fff, 0..=0x0fff, ..]
         )
-}
-
-/// Resolves names by the system's resolver and lets only checked addresses through.
-#[derive(Debug, Clone)]
-pub struct GuardedResolver {
-    guard: AddressGuard,
-    system: GaiResolver,
-}
-
-impl GuardedResolver {
-    /// Under this guard.
-    pub fn new(guard: AddressGuard) -> Self {
-        Self { guard, system: GaiResolver::new() }
-    }
-}
-
-impl Service<Name> for GuardedResolver {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.system.poll_ready(cx).map_err(BoxError::from)
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let guard = self.guard.clone();
-        let resolving = self.system.call(name.clone());
-        async move {
-            let addresses = resolving.await?.collect();
-            Ok(guard.check(name.as_str(), addresses)?.into_iter())
-        }
-        .boxed()
-    }
 }
 
 #[cfg(test)]
@@ -294,14 +259,5 @@ mod tests {
             assert!(guard.check_host(&url.host().unwrap()).is_err(), "{host}");
         }
         assert_eq!(guard.check_host(&Host::Domain("localhost")), Ok(()), "names are the resolver's");
-    }
-
-    #[tokio::test]
-    async fn a_name_is_resolved_and_every_address_checked() {
-        let name = || "localhost".parse::<Name>().unwrap();
-        let refused = GuardedResolver::new(AddressGuard::new(true, &[])).call(name()).await.unwrap_err();
-        assert!(refused.is::<AddressRefused>(), "{refused}");
-        let addresses = GuardedResolver::new(AddressGuard::new(false, &[])).call(name()).await.unwrap();
-        assert!(addresses.map(|address| address.ip()).all(|address| address.is_loopback()));
     }
 }

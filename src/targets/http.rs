@@ -28,6 +28,8 @@ use crate::domain::{ClaimedTask, Outcome, Target as Kind};
 
 /// Most kept connections per host: as many as the default of calls at once.
 const IDLE_PER_HOST: usize = 256;
+/// Most headers of an answer. All of them together have hyper's bound of some 400 KB.
+const ANSWER_HEADERS_MAX: usize = 256;
 /// Most times that a request is given to a connection in one attempt: each one before the last closed before it was
 /// begun. A server that closes so often is as good as down; the retry policy has the patience for that.
 const GIVEN_MAX: u32 = 4;
@@ -71,7 +73,11 @@ where
             // idle, the less likely. The timer also closes the idle ones that nobody asks for any more.
             .pool_idle_timeout(config.reuse_within)
             .pool_timer(TokioTimer::new())
-            .pool_max_idle_per_host(IDLE_PER_HOST)
+            // 0: no pool at all, so that a connection is not handed on at once either.
+            .pool_max_idle_per_host(if config.reuse_within.is_zero() { 0 } else { IDLE_PER_HOST })
+            // The status line decides, whatever stands beneath it.
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_max_headers(ANSWER_HEADERS_MAX)
             .build(connector);
         let guard = AddressGuard::new(config.guard, &config.allow);
         Self { client, guard, rules: AnswerRules::new(config.ambiguous_statuses.clone()) }

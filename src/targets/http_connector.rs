@@ -12,7 +12,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::address_guard::{AddressGuard, BoxError, GuardedResolver};
+use super::address_guard::AddressGuard;
+use super::name_lookup::{BoxError, NameLookup};
 
 /// No connection was made, so nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +29,7 @@ pub enum ConnectFailure {
 /// Makes connections to targets.
 #[derive(Debug, Clone)]
 pub struct Connector {
-    inner: HttpsConnector<HttpConnector<GuardedResolver>>,
+    inner: HttpsConnector<HttpConnector<NameLookup>>,
     within: Duration,
 }
 
@@ -38,7 +39,7 @@ impl Connector {
     /// # Errors
     /// TLS cannot be set up.
     pub fn new(guard: AddressGuard, within: Duration) -> Result<Self, native_tls::Error> {
-        let mut tcp = HttpConnector::new_with_resolver(GuardedResolver::new(guard));
+        let mut tcp = HttpConnector::new_with_resolver(NameLookup::new(guard));
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         // Shared out among a host's addresses, so that one that swallows packets leaves time for the next.

@@ -7,6 +7,7 @@ pub mod http_connector;
 pub mod http_failure;
 pub mod http_request;
 pub mod log;
+pub mod name_lookup;
 pub mod router;
 
 #[cfg(test)]

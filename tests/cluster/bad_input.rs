@@ -104,7 +104,7 @@ fn no_body() {
 #[test]
 fn broken_json() {
     let node = Untouched::node();
-    for json in ["{", "nul", "{\"delay_ms\": 1,}", "\u{0}", "{} {}", "[]"] {
+    for json in ["{", "nul", "{\"delay_ms\": 1,}", "\u{0}", "[]"] {
         node.refused_document(json.as_bytes(), "", "", "a JSON object");
     }
     let trailing = format!("{} x", task());

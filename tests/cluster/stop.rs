@@ -80,6 +80,7 @@ fn a_second_signal_ends_at_once() {
     until("it drains", SOON, || node.log().contains("stopping"));
     let began = Instant::now();
     node.signal("TERM");
-    node.wait();
+    assert_eq!(node.wait().code(), Some(70), "that was no clean stop");
+    assert!(node.log().contains("second signal"), "{}", node.log());
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }

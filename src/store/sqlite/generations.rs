@@ -1,15 +1,13 @@
 //! Lives of actor sets: known, alive, draining, dead.
 
-use std::time::Duration;
-
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
 use super::presence::{Presence, Seen};
 use super::row::{generation_id, unreadable};
 use super::schema::generation;
+use crate::clock::Clock;
 use crate::domain::credit::Load;
-use crate::domain::time::Mono;
 use crate::domain::{GenerationId, Timestamp};
 use crate::store::{Generation, GenerationLoad, NewGeneration, Result, Standing};
 
@@ -53,7 +51,7 @@ pub fn node_of(c: &mut SqliteConnection, id: GenerationId) -> Result<Option<Stri
 }
 
 /// All that are not dead, and the last that died.
-pub fn all(c: &mut SqliteConnection, presence: &Presence, now: Mono) -> Result<Vec<Generation>> {
+pub fn all(c: &mut SqliteConnection, presence: &Presence, clock: &Clock) -> Result<Vec<Generation>> {
     type Row = (Vec<u8>, String, String, String, i32, i16, i64, Option<i64>);
     let mut rows: Vec<Row> = generation::table
         .filter(generation::state.lt(code(Standing::Dead)))
@@ -67,11 +65,13 @@ pub fn all(c: &mut SqliteConnection, presence: &Presence, now: Mono) -> Result<V
             .load::<Row>(c)?,
     );
     rows.into_iter()
-        .map(|(id, node, address, version, slots, state, _, _)| {
+        .map(|(id, node, address, version, slots, state, registered_at, ended_at)| {
             let id = generation_id(&id)?;
             let standing = from_code(state)?;
             let seen = presence.of(id);
             let Seen { counter, beat, gone, .. } = seen.unwrap_or(Seen { gone: true, ..Seen::default() });
+            // Of an earlier process nobody remembers a heartbeat: its end, as far as that is known, stands for the last.
+            let last_known = Timestamp::from_micros(ended_at.unwrap_or(registered_at));
             let slots = if standing == Standing::Alive { u32::try_from(slots).unwrap_or(0) } else { 0 };
             Ok(Generation {
                 id,
@@ -82,7 +82,7 @@ pub fn all(c: &mut SqliteConnection, presence: &Presence, now: Mono) -> Result<V
                 slots,
                 free_slots: beat.free_slots.min(slots),
                 counter,
-                heartbeat_age: seen.map_or(Duration::ZERO, |seen| seen.age(now)),
+                heartbeat_age: seen.map_or_else(|| clock.wall().since(last_known), |seen| seen.age(clock.mono())),
                 clock_offset_us: beat.clock_offset_us,
                 gone,
             })

@@ -107,7 +107,7 @@ impl Store for SqliteStore {
     }
 
     fn generations(&self) -> Result<Vec<Generation>> {
-        self.connections.read(|c| generations::all(c, &self.presence, self.clock.mono()))
+        self.connections.read(|c| generations::all(c, &self.presence, &self.clock))
     }
 
     fn drain(&self, generation: GenerationId) -> Result<Vec<Due>> {

@@ -1,6 +1,6 @@
 //! Requests that are wrong before their document is read: headers, sizes, paths, and what is cut off or too slow.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
@@ -18,7 +18,10 @@ fn raw(node: &Node, bytes: &[u8], close: bool) -> String {
         stream.shutdown(Shutdown::Write).unwrap();
     }
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
+    // Closed with bytes of the request unread, a connection ends with a reset: after the answer.
+    if let Err(cause) = stream.read_to_end(&mut answer) {
+        assert_eq!(cause.kind(), ErrorKind::ConnectionReset);
+    }
     String::from_utf8(answer).unwrap()
 }
 
@@ -152,10 +155,33 @@ fn a_slow_client() {
     let slow_body = raw(&node.node, format!("{head}Content-Length: 100\r\n\r\n{{\"delay_ms\"").as_bytes(), false);
     assert!(slow_body.starts_with("HTTP/1.1 408 "), "{slow_body}");
     assert_eq!(raw_problem(&slow_body, "timeout")["status"], 408);
-    // A head that never ends is no request yet: its 408 has no words, and the connection is closed.
+    // A head that never ends is no request yet.
     let slow_head = raw(&node.node, head.as_bytes(), false);
     assert!(slow_head.starts_with("HTTP/1.1 408 "), "{slow_head}");
+    let problem = raw_problem(&slow_head, "timeout");
+    assert!(problem["detail"].as_str().unwrap().contains("head"), "{problem}");
     node.unchanged();
+}
+
+#[test]
+fn announced_bodies_that_never_come_keep_nobody_out() {
+    let node = Node::start();
+    let announced = format!(
+        "POST /v1/tasks/batch HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: 16777216\r\n\r\n[",
+        node.address()
+    );
+    let idle: Vec<TcpStream> = (0..40)
+        .map(|_| {
+            let mut stream = TcpStream::connect(node.address()).unwrap();
+            stream.write_all(announced.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    for _ in 0..20 {
+        assert_eq!(http::post_json(&node.url("/v1/tasks"), &task()).status, 201);
+    }
+    assert_eq!(http::post_json(&node.url("/v1/tasks/batch"), &json!([task()])).status, 201);
+    drop(idle);
 }
 
 #[test]
@@ -177,11 +203,20 @@ fn a_truncated_request() {
 #[test]
 fn what_is_no_http() {
     let node = Untouched::node();
-    for bytes in
-        [b"\x16\x03\x01\x02\x00\x01\x00".as_slice(), b"GET /v1/tasks\r\n\r\n", b"GET / HTTP/1.1\r\nA b: c\r\n\r\n"]
-    {
+    for bytes in [
+        b"\x16\x03\x01\x02\x00\x01\x00 no line\r\n\r\n".as_slice(),
+        b"GET /v1/tasks\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA b: c\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ] {
         let answer = raw(&node.node, bytes, true);
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        raw_problem(&answer, "bad-request");
     }
+    let large = format!("GET / HTTP/1.1\r\nHost: localhost\r\nA: {}\r\n\r\n", "x".repeat(200_000));
+    let answer = raw(&node.node, large.as_bytes(), false);
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    raw_problem(&answer, "head-too-large");
     node.unchanged();
 }
