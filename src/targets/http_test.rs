@@ -83,6 +83,34 @@ async fn success_is_2xx_by_the_status_line() {
 }
 
 #[tokio::test]
+async fn the_status_counts_whatever_headers_stand_beneath_it() {
+    for odd in ["A b: c", "A: \u{1}", ": nameless", "no colon"] {
+        let server = Server::start(move |_, stream| {
+            write!(stream, "HTTP/1.1 200 OK\r\n{odd}\r\nContent-Length: 0\r\n\r\n").unwrap();
+            false
+        });
+        assert_eq!(called(&server.url()).await, Outcome::Succeeded, "{odd:?}");
+    }
+    let many = Server::start(|_, stream| {
+        let headers = (0..200).map(|n| format!("H{n}: x\r\n")).collect::<Vec<_>>().concat();
+        write!(stream, "HTTP/1.1 500 Oh\r\n{headers}Content-Length: 0\r\n\r\n").unwrap();
+        false
+    });
+    assert_eq!(called(&many.url()).await.error(), Some("answered 500 Internal Server Error"));
+}
+
+#[tokio::test]
+async fn where_nothing_is_reused_each_request_has_a_connection_of_its_own() {
+    let server = Server::answering(OK, true);
+    let config = HttpConfig { reuse_within: Duration::ZERO, ..HttpConfig::default() };
+    let caller = HttpCaller::new(&config).unwrap();
+    let task = task(&server.url());
+    let outcomes = futures_util::future::join_all((0..20).map(|_| caller.call(&task))).await;
+    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Succeeded), "{outcomes:?}");
+    assert_eq!((server.accepted(), server.requests().len()), (20, 20));
+}
+
+#[tokio::test]
 async fn a_slow_or_endless_body_changes_nothing() {
     let endless = Server::start(|_, stream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
@@ -239,6 +267,16 @@ async fn is_pending(call: &mut BoxFuture<'_, Outcome>) -> bool {
     poll_fn(|cx| Poll::Ready(call.poll_unpin(cx).is_pending())).await
 }
 
+/// A caller that has called the first wire and kept it, with the others left; and what was written.
+async fn kept(first: &Wire, others: &[Wire]) -> (HttpCaller<Wires>, Wires, ClaimedTask, String) {
+    let wires = Wires::new(&[std::slice::from_ref(first), others].concat());
+    let caller = HttpCaller::over(wires.clone(), &HttpConfig::default());
+    let task = task("http://h.example/");
+    succeeds_over(first, caller.call(&task)).await;
+    let request = first.written();
+    (caller, wires, task, request)
+}
+
 /// Lets the call go on until its request is written to this wire, then answers it.
 async fn succeeds_over(wire: &Wire, mut call: BoxFuture<'_, Outcome>) {
     let before = wire.written().len();
@@ -254,11 +292,7 @@ async fn succeeds_over(wire: &Wire, mut call: BoxFuture<'_, Outcome>) {
 #[tokio::test]
 async fn a_request_goes_to_a_new_connection_if_the_kept_one_closed_before_it_was_begun() {
     let [first, second] = [Wire::default(), Wire::default()];
-    let wires = Wires::new(&[first.clone(), second.clone()]);
-    let caller = HttpCaller::over(wires.clone(), &HttpConfig::default());
-    let task = task("http://h.example/");
-    succeeds_over(&first, caller.call(&task)).await;
-    let request = first.written();
+    let (caller, wires, task, request) = kept(&first, std::slice::from_ref(&second)).await;
 
     let mut call = caller.call(&task);
     assert!(is_pending(&mut call).await);
@@ -272,11 +306,7 @@ async fn a_request_goes_to_a_new_connection_if_the_kept_one_closed_before_it_was
 #[tokio::test]
 async fn a_request_that_was_begun_never_goes_again() {
     let [first, second] = [Wire::default(), Wire::default()];
-    let wires = Wires::new(&[first.clone(), second.clone()]);
-    let caller = HttpCaller::over(wires.clone(), &HttpConfig::default());
-    let task = task("http://h.example/");
-    succeeds_over(&first, caller.call(&task)).await;
-    let request = first.written();
+    let (caller, wires, task, request) = kept(&first, std::slice::from_ref(&second)).await;
 
     let mut call = caller.call(&task);
     assert!(is_pending(&mut call).await);
