@@ -4,22 +4,20 @@
 //! end under the old generation, their outcomes are written, and only then is that generation given up.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::{Message, Recipient};
 use futures_util::FutureExt as _;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
-use super::ledger::Ledger;
-use super::outcomes::{Ended, write_outcomes};
+use super::outcomes::Unsettled;
 use super::parts::{Parts, blocking};
 use super::timer::Timer;
 use crate::domain::settlement::Judge;
 use crate::domain::state::Step;
-use crate::domain::{Claim, ClaimedTask, GenerationId, Outcome, Timestamp, Verdict};
+use crate::domain::{ClaimedTask, GenerationId, Outcome, Timestamp, Verdict};
 use crate::store::{Assignment, Beat, EndedAttempt, Settlement, StartRecord};
 
 /// Slots are free again. A hint.
@@ -34,8 +32,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// The calls of one generation.
 pub struct Calls {
-    pub(super) parts: Parts,
-    pub(super) generation: GenerationId,
+    parts: Parts,
+    generation: GenerationId,
     timer: Timer,
     /// One for each call that can be under way.
     slots: Semaphore,
@@ -43,11 +41,7 @@ pub struct Calls {
     begun: AtomicU64,
     /// Those of them that have ended, or were not started after all.
     ended: AtomicU64,
-    /// Claims that have begun and whose outcome is not written.
-    open: AtomicUsize,
-    pub(super) idle: Notify,
-    outcomes: UnboundedSender<Ended>,
-    ledger: Mutex<Ledger>,
+    unsettled: Arc<Unsettled>,
     executor: Mutex<Option<Recipient<Freed>>>,
     /// The Executor was told of free slots and has not looked yet.
     told: AtomicBool,
@@ -56,25 +50,18 @@ pub struct Calls {
 impl Calls {
     /// None yet. Outcomes are written on the calls' runtime from now on.
     pub fn start(parts: Parts, generation: GenerationId, timer: Timer) -> Arc<Self> {
-        let (outcomes, ended): (_, UnboundedReceiver<Ended>) = unbounded_channel();
-        let runtime = parts.calls_runtime.clone();
         let slots = usize::try_from(parts.config.slots).unwrap_or(Semaphore::MAX_PERMITS);
-        let calls = Arc::new(Self {
+        Arc::new(Self {
+            unsettled: Unsettled::of(parts.clone(), generation),
             parts,
             generation,
             timer,
             slots: Semaphore::new(slots),
             begun: AtomicU64::new(0),
             ended: AtomicU64::new(0),
-            open: AtomicUsize::new(0),
-            idle: Notify::new(),
-            outcomes,
-            ledger: Mutex::default(),
             executor: Mutex::default(),
             told: AtomicBool::new(false),
-        });
-        runtime.spawn(write_outcomes(Arc::downgrade(&calls), ended));
-        calls
+        })
     }
 
     /// Who is told of free slots.
@@ -102,26 +89,23 @@ impl Calls {
     /// These claims are about to start: before their start record is written.
     pub fn begin(&self, claims: usize) {
         self.begun.fetch_add(count(claims), Ordering::SeqCst);
-        self.open.fetch_add(claims, Ordering::SeqCst);
+        self.unsettled.add(claims);
     }
 
     /// Their start record was refused or failed.
     pub fn not_begun(&self, claims: usize) {
         self.free(claims);
-        self.settled(claims);
+        self.unsettled.remove(claims);
     }
 
     /// Notes an assignment; one without a task is removed with the next outcomes.
     pub fn assigned(&self, assignment: &Assignment) {
-        let done = self.ledger().assigned(assignment.seq, assignment.tasks.iter().map(|task| task.claim));
-        if !done.assignments.is_empty() {
-            self.send(Ended { settlement: None, done });
-        }
+        self.unsettled.assigned(assignment);
     }
 
     /// Their start record is written: each is called at its instant.
     pub fn launch(self: &Arc<Self>, tasks: Vec<ClaimedTask>, record: StartRecord) {
-        self.ledger().started(record.seq, tasks.iter().map(|task| task.claim));
+        self.unsettled.started(record, tasks.iter().map(|task| task.claim));
         for task in tasks {
             self.wait_for(task);
         }
@@ -129,14 +113,14 @@ impl Calls {
 
     /// Gives a claim back that was not started.
     pub fn give_back(&self, task: &ClaimedTask) {
-        self.open.fetch_add(1, Ordering::SeqCst);
+        self.unsettled.add(1);
         let verdict = Verdict { step: Step::Return, due_at: Some(task.due_at), counts: false };
-        self.settle(Settlement { claim: task.claim, verdict, attempt: None });
+        self.unsettled.ended(Settlement { claim: task.claim, verdict, attempt: None });
     }
 
     /// Every outcome is written, and nothing is under way.
     pub fn is_idle(&self) -> bool {
-        self.open.load(Ordering::SeqCst) == 0
+        self.unsettled.is_empty()
     }
 
     /// Ends a generation whose actors are gone: it starts nothing more, what was not started goes back, what is under
@@ -152,10 +136,7 @@ impl Calls {
         }
         while !self.is_idle() {
             self.beat().await;
-            let idle = self.idle.notified();
-            if !self.is_idle() {
-                let _waited = tokio::time::timeout(self.parts.config.heartbeat, idle).await;
-            }
+            self.unsettled.wait_empty(self.parts.config.heartbeat).await;
         }
         let (store, generation) = (Arc::clone(&self.parts.store), self.generation);
         if let Err(cause) = blocking(move || store.farewell(generation)).await {
@@ -238,17 +219,7 @@ impl Calls {
             outcome: outcome.recorded(),
             error: outcome.error().map(shortened),
         };
-        self.settle(Settlement { claim: task.claim, verdict, attempt: Some(attempt) });
-    }
-
-    fn settle(&self, settlement: Settlement) {
-        self.send(Ended { settlement: Some(settlement), done: crate::store::Done::default() });
-    }
-
-    fn send(&self, ended: Ended) {
-        if self.outcomes.send(ended).is_err() {
-            log::error!("generation {} has no writer of outcomes; its recovery will settle them", self.generation);
-        }
+        self.unsettled.ended(Settlement { claim: task.claim, verdict, attempt: Some(attempt) });
     }
 
     /// These leave room for others: the Executor is told, once until it looks.
@@ -260,22 +231,6 @@ impl Calls {
         {
             log::debug!("the executor could not be told of free slots; it looks for them by itself");
         }
-    }
-
-    /// Outcomes are written.
-    pub(super) fn settled(&self, claims: usize) {
-        if self.open.fetch_sub(claims, Ordering::SeqCst) == claims {
-            self.idle.notify_one();
-        }
-    }
-
-    /// Rows that the settling of these claims makes needless.
-    pub(super) fn done(&self, claims: impl IntoIterator<Item = Claim>) -> crate::store::Done {
-        self.ledger().settled(claims)
-    }
-
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
