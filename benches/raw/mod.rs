@@ -128,7 +128,7 @@ impl Raw {
             .prepare_cached(
                 "INSERT INTO task_history SELECT id, 2, due_at, run_at, priority, misfire_ms, claim_no, attempt + 1, owner, \
                  epoch, created_at, dispatched_at, ?2, last_error, delivery, retry, timeout_ms, target, labels, payload_kind, \
-                 payload, fingerprint, ?2 FROM task WHERE id = ?1 AND claim_no = 1 AND owner = ?3 AND state = 1",
+                 fingerprint, ?2, payload FROM task WHERE id = ?1 AND claim_no = 1 AND owner = ?3 AND state = 1",
             )
             .unwrap();
         let mut delete = transaction.prepare_cached("DELETE FROM task WHERE id = ?1").unwrap();

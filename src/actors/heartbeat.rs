@@ -2,8 +2,6 @@
 //!
 //! In: its own tick. Out: heartbeats and clock samples. Owns: nothing. Never: decides who is dead.
 
-use std::time::Duration;
-
 use actix::prelude::*;
 
 use super::parts::{Parts, blocking};
@@ -41,19 +39,25 @@ impl Heartbeat {
         });
         beaten.into_actor(self).map(move |result, actor, ctx: &mut Context<Self>| {
             drop(begun);
-            ctx.notify_later(Tick, actor.after(result));
+            actor.after(result, ctx);
         })
     }
 
-    fn after(&self, result: Result<()>) -> Duration {
-        if let Err(cause) = result {
-            self.vital.failed("no heartbeat", &cause);
+    fn after(&self, result: Result<bool>, ctx: &mut Context<Self>) {
+        match result {
+            Ok(true) => {}
+            // Paused or cut off for longer than the others waited: only a new generation can work again.
+            Ok(false) => {
+                log::error!("generation {} was given up as dead while it lived", self.set.generation);
+                ctx.stop();
+            }
+            Err(cause) => self.vital.failed("no heartbeat", &cause),
         }
         self.parts
             .metrics
             .clock_steps
             .inc_by(self.parts.database_clock.steps().saturating_sub(self.parts.metrics.clock_steps.get()));
-        self.parts.config.heartbeat
+        ctx.notify_later(Tick, self.parts.config.heartbeat);
     }
 }
 

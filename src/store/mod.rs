@@ -4,9 +4,15 @@
 //! thread. Losing a race (deposed, refused, known already) is an *outcome*; only a database that does not answer as it
 //! should is an error.
 
+mod counts;
 pub mod error;
+mod key;
+mod leftover;
+pub mod postgres;
 pub mod records;
+mod row;
 pub mod sqlite;
+mod statement;
 
 use std::time::Duration;
 
@@ -38,8 +44,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Makes a generation known, as `alive`.
     fn register(&self, generation: &NewGeneration) -> Result<()>;
-    /// A sign of life.
-    fn beat(&self, generation: GenerationId, beat: Beat) -> Result<()>;
+    /// A sign of life. False: it was given up as dead, and can do nothing any more.
+    fn beat(&self, generation: GenerationId, beat: Beat) -> Result<bool>;
     /// All that are not dead, and those that died lately.
     fn generations(&self) -> Result<Vec<Generation>>;
     /// `alive → draining`, and gives its claims without a start record back. From then on it can start nothing.

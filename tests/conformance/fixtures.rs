@@ -2,6 +2,7 @@
 //! steps.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use task_scheduler::clock::Clock;
@@ -12,6 +13,7 @@ use task_scheduler::domain::{
     AttemptOutcome, Claim, Delivery, Due, GenerationId, Misfire, NewTask, Spec, State, Target, Task, TaskId, Timestamp,
     Verdict,
 };
+use task_scheduler::store::postgres::PostgresStore;
 use task_scheduler::store::sqlite::SqliteStore;
 use task_scheduler::store::{
     Claimed, Done, EndedAttempt, Fence, Filter, Ingested, NewGeneration, Order, Settled, Settlement, Store, StoreError,
@@ -23,10 +25,12 @@ use uuid::Uuid;
 /// Long past, so that everything is due. Instants are told from each other, never from the wall clock.
 pub const BASE: Timestamp = Timestamp::from_micros(1_000_000_000_000_000);
 
-/// No lease outlives its take-over: a test decides itself who is deposed when.
-const LEASE: Duration = Duration::ZERO;
+/// Long: a test decides itself who is deposed when. (All generations of one store are one process's, so that the next
+/// may always take over from the one before.)
+const LEASE: Duration = Duration::from_mins(1);
 
-type Open = fn(&Path, Clock) -> Result<Box<dyn Store>, StoreError>;
+type Opened = Result<Box<dyn Store>, StoreError>;
+type Open = Arc<dyn Fn(&Path, Clock) -> Opened>;
 
 /// A store and all that belongs to it.
 pub struct Fixture {
@@ -40,7 +44,17 @@ pub struct Fixture {
 
 /// On a file.
 pub fn sqlite() -> Fixture {
-    Fixture::new(|folder, clock| SqliteStore::open(folder, clock).map(|store| -> Box<dyn Store> { Box::new(store) }))
+    Fixture::new(Arc::new(|folder: &Path, clock| Ok(Box::new(SqliteStore::open(folder, clock)?))))
+}
+
+/// In a schema of its own; `None` where there is no server.
+pub fn postgres() -> Option<Fixture> {
+    let server = crate::services::postgres::server()?;
+    Some(Fixture::new(Arc::new(|_: &Path, _| {
+        let store = PostgresStore::new(&server.schema(), 3);
+        store.migrate()?;
+        Ok(Box::new(store))
+    })))
 }
 
 impl Fixture {
@@ -56,7 +70,7 @@ impl Fixture {
 
     /// An empty one of the same kind.
     pub fn another(&self) -> Self {
-        Self::new(self.open)
+        Self::new(Arc::clone(&self.open))
     }
 
     /// A second one on the same data, while the first is open.

@@ -111,3 +111,13 @@ pub fn loads_tell_what_was_assigned_and_settled(fixture: &Fixture) {
     fixture.store().drain(executor).unwrap();
     assert_eq!(load(executor), None, "only the living are given work");
 }
+
+pub fn a_dead_one_is_told_by_its_heartbeat(fixture: &Fixture) {
+    let fence = fixture.master();
+    let id = fixture.generation(2);
+    assert!(fixture.store().beat(id, Beat::default()).unwrap());
+    fixture.store().drain(id).unwrap();
+    assert!(fixture.store().beat(id, Beat::default()).unwrap(), "its calls go on");
+    fixture.store().recover(fence, id).unwrap().unwrap();
+    assert!(!fixture.store().beat(id, Beat::default()).unwrap());
+}

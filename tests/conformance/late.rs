@@ -89,6 +89,8 @@ pub fn a_late_outcome_does_not_overwrite_a_resolution(fixture: &Fixture) {
     assert_eq!(fixture.settle(executor.generation, &succeeded(claim)), Settled::Stale);
     assert_eq!(fixture.settle(executor.generation, &retried(claim, BASE)), Settled::Stale);
     assert_eq!(fixture.counts(), [(State::Failed, 1)]);
+    let told = one(fixture.store().attempts(id(1)).unwrap());
+    assert_eq!(told.outcome, AttemptOutcome::Succeeded, "but what the call came to is told");
 }
 
 pub fn a_late_outcome_does_not_disturb_a_re_fire(fixture: &Fixture) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use task_scheduler::domain::{Epoch, State};
-use task_scheduler::store::{Claimed, Fence, Order, Settled};
+use task_scheduler::store::{Claimed, Fence, Order, Settled, TakeOver};
 
 use crate::fixtures::{Fixture, one, succeeded, task};
 
@@ -97,4 +97,14 @@ pub fn a_take_over_leaves_claims_alone(fixture: &Fixture) {
     assert_eq!(fixture.settle(old.generation, &succeeded(waiting)), Settled::Applied(None));
     assert_eq!(fixture.settle(old.generation, &succeeded(running)), Settled::Applied(None));
     assert_eq!(fixture.counts(), [(State::Succeeded, 2)]);
+}
+
+pub fn what_is_not_alive_takes_nothing_over(fixture: &Fixture) {
+    let given_up = fixture.generation(2);
+    fixture.store().drain(given_up).unwrap();
+    let fence = fixture.master();
+    assert_eq!(fixture.store().take_over(given_up, LEASE).unwrap(), TakeOver::Lost);
+    fixture.store().recover(fence, given_up).unwrap().unwrap();
+    assert_eq!(fixture.store().take_over(given_up, LEASE).unwrap(), TakeOver::Lost);
+    assert!(fixture.store().renew(fence, LEASE).unwrap(), "nobody was deposed");
 }

@@ -243,6 +243,33 @@ pub fn a_large_batch_settles_just_what_is_its_own(fixture: &Fixture) {
     assert_eq!((ended.started_at, ended.finished_at), (Some(BASE), Some(BASE.plus(Duration::from_millis(5)))));
 }
 
+pub fn two_claims_of_one_task_in_a_large_batch_settle_once(fixture: &Fixture) {
+    let fence = fixture.master();
+    let old = fixture.claimed(fence, task(5));
+    fixture.settle(fence.generation, &returned(old, task(5).run_at));
+    let dues = fixture.ingest(&(10..50).map(task).collect::<Vec<_>>());
+    let mut claims = fixture.claim(fence, fence.generation, &[fixture.scheduled(), dues].concat());
+    claims.push(old);
+    claims.sort_unstable();
+    let batch: Vec<Settlement> = claims.iter().map(|claim| succeeded(*claim)).collect();
+    let settled = fixture.store().settle(fence.generation, &batch, &Done::default()).unwrap();
+    for (claim, outcome) in claims.iter().zip(settled) {
+        assert_eq!(outcome == Settled::Stale, *claim == old, "{claim:?}");
+    }
+    assert_eq!(fixture.counts(), [(State::Succeeded, 41)]);
+}
+
+pub fn a_batch_that_cannot_be_applied_changes_nothing(fixture: &Fixture) {
+    let fence = fixture.master();
+    let (one, other) = (fixture.started(fence, task(1)), fixture.started(fence, task(2)));
+    let endless = Settlement { attempt: None, ..failed(other) };
+    assert!(fixture.store().settle(fence.generation, &[succeeded(one), endless], &Done::default()).is_err());
+    assert_eq!(fixture.counts(), [(State::Dispatched, 2)]);
+    let both = [succeeded(one), failed(other)];
+    let settled = fixture.store().settle(fence.generation, &both, &Done::default()).unwrap();
+    assert_eq!(settled, [Settled::Applied(None); 2]);
+}
+
 pub fn an_unknown_task_id_is_stale(fixture: &Fixture) {
     let fence = fixture.master();
     let nothing = Claim { id: id(404), claim_no: 1 };

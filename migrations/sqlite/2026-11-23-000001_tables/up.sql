@@ -31,8 +31,8 @@ CREATE TABLE task (
     target TEXT NOT NULL,           -- JSON
     labels TEXT NOT NULL,           -- JSON
     payload_kind SMALLINT NOT NULL, -- 0 none, 1 JSON, 2 bytes
-    payload BLOB NOT NULL,
-    fingerprint BLOB NOT NULL       -- SHA-256 of the document as submitted
+    fingerprint BLOB NOT NULL,      -- SHA-256 of the document as submitted
+    payload BLOB NOT NULL           -- the last: whoever does not ask for it does not read past it
 );
 -- The look-ahead reads in this order. Not partial: an index on `state` would be rewritten by every claim.
 CREATE INDEX task_due ON task (due_at, id);
@@ -61,9 +61,9 @@ CREATE TABLE task_history (
     target TEXT NOT NULL,
     labels TEXT NOT NULL,
     payload_kind SMALLINT NOT NULL,
-    payload BLOB NOT NULL,
     fingerprint BLOB NOT NULL,
-    finished_at BIGINT NOT NULL
+    finished_at BIGINT NOT NULL,
+    payload BLOB NOT NULL
 );
 CREATE INDEX task_history_created ON task_history (created_at, id);
 -- Finds the few that did not simply succeed, and costs a success nothing.

@@ -3,12 +3,13 @@
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
-use super::counts::Deltas;
+use super::counts;
 use super::moves::{End, end_scheduled, revive};
-use super::row::{DueRow, due, unreadable};
 use super::schema::{task, task_history};
 use crate::domain::state::Step;
 use crate::domain::{State, TaskId, Timestamp};
+use crate::store::counts::Deltas;
+use crate::store::row::{DueRow, due, unreadable};
 use crate::store::{Change, Resolution, Result};
 
 /// Calls a scheduled task off.
@@ -18,7 +19,7 @@ pub fn cancel(c: &mut SqliteConnection, id: TaskId, now: Timestamp) -> Result<Ch
     if end_scheduled(c, &key, None, &end)? {
         let mut deltas = Deltas::default();
         deltas.step(State::Scheduled, State::Cancelled);
-        deltas.write(c)?;
+        counts::write(c, &deltas)?;
         return Ok(Change::Done(None));
     }
     Ok(match state_of(c, &key)? {
@@ -43,7 +44,7 @@ pub fn resolve(c: &mut SqliteConnection, id: TaskId, to: Resolution, now: Timest
     }
     let mut deltas = Deltas::default();
     deltas.step(State::Unknown, to_state);
-    deltas.write(c)?;
+    counts::write(c, &deltas)?;
     if to_state == State::Scheduled {
         revive(c, &key, now, 0)?;
         let row: DueRow =

@@ -26,6 +26,8 @@ const PRAGMAS: &str = "PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PR
 pub struct Connections {
     writer: Pool<ConnectionManager<SqliteConnection>>,
     readers: Pool<ConnectionManager<SqliteConnection>>,
+    /// For what people ask for: a list may read for long, and must not keep the actors from reading.
+    visitors: Pool<ConnectionManager<SqliteConnection>>,
 }
 
 #[derive(Debug)]
@@ -54,22 +56,43 @@ impl Connections {
                     StoreError::Unusable(format!("the task database {} cannot be opened: {cause}", file.display()))
                 })
         };
-        Ok(Self { writer: pool(1)?, readers: pool(4)? })
+        Ok(Self { writer: pool(1)?, readers: pool(4)?, visitors: pool(2)? })
     }
 
     /// Runs `work` in a transaction that may write. IMMEDIATE: a deferred one that writes later fails at once when
     /// another has written in between, in spite of every busy time-out.
     pub fn write<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
         let mut connection = taken(&self.writer)?;
-        connection.immediate_transaction(work).map_err(classified)
+        // On a full disk SQLite rolls back by itself, and the rollback that follows fails with words of its own: what
+        // the work has said is what counts.
+        let mut said = None;
+        let done = connection.immediate_transaction(|c| {
+            work(c).map_err(|cause| {
+                said = Some(cause);
+                StoreError::Statement(DieselError::RollbackTransaction)
+            })
+        });
+        done.map_err(|cause| classified(said.unwrap_or(cause)))
     }
 
     /// Runs `work` on one snapshot.
     pub fn read<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
-        use diesel::Connection as _;
-        let mut connection = taken(&self.readers)?;
-        SqliteConnection::transaction(&mut connection, work).map_err(classified)
+        reading(&self.readers, work)
     }
+
+    /// The same for people.
+    pub fn visit<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
+        reading(&self.visitors, work)
+    }
+}
+
+fn reading<T>(
+    pool: &Pool<ConnectionManager<SqliteConnection>>,
+    work: impl FnOnce(&mut SqliteConnection) -> Result<T>,
+) -> Result<T> {
+    use diesel::Connection as _;
+    let mut connection = taken(pool)?;
+    SqliteConnection::transaction(&mut connection, work).map_err(classified)
 }
 
 fn taken(pool: &Pool<ConnectionManager<SqliteConnection>>) -> Result<Pooled> {

@@ -5,15 +5,18 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Bool};
 use diesel::sqlite::SqliteConnection;
 
-use super::counts::Deltas;
+use super::counts;
 use super::generations::standing;
 use super::mastership::holds;
 use super::moves::{End, end_scheduled};
 use super::packed::pack;
-use super::row::{DueRow, due, task_id};
 use super::schema::{assignment, task};
-use super::statement::{TOGETHER, Value, Words, statement, together};
+use super::value::{TOGETHER, Value, together};
 use crate::domain::{Claim, Due, GenerationId, State, TaskId, Timestamp};
+use crate::store::counts::Deltas;
+use crate::store::key::Key;
+use crate::store::row::{DueRow, due};
+use crate::store::statement::{Words, statement};
 use crate::store::{Claimed, Fence, Order, Result, Standing};
 
 /// Scheduled tasks in the order of the index, from its lower bound on.
@@ -59,13 +62,11 @@ pub fn claim(c: &mut SqliteConnection, fence: Fence, orders: &[Order], now: Time
         if claimed.is_empty() {
             continue;
         }
-        for _ in &claimed {
-            deltas.step(State::Scheduled, State::Dispatched);
-        }
+        deltas.steps(State::Scheduled, State::Dispatched, claimed.len());
         assign(c, fence, generation, &claimed)?;
         claims.push((generation, claimed));
     }
-    deltas.write(c)?;
+    counts::write(c, &deltas)?;
     Ok(Claimed::Done { claims, refused })
 }
 
@@ -92,14 +93,15 @@ impl Claimer {
     fn claim_one(&self, c: &mut SqliteConnection, due: &Due) -> Result<Option<Claim>> {
         let [owner, epoch, now] = self.values();
         let [id, due_at] = wanted(due);
-        let claim_no: Option<i64> = statement::<ClaimOne>(&[owner, epoch, now, id, due_at]).get_result(c).optional()?;
+        let claim_no: Option<i64> =
+            statement::<ClaimOne, _>(&[owner, epoch, now, id, due_at]).get_result(c).optional()?;
         Ok(claim_no.map(|claim_no| Claim { id: due.id, claim_no }))
     }
 
     fn claim_together(&self, c: &mut SqliteConnection, due: &[Due; TOGETHER]) -> Result<Vec<Claim>> {
         let values: Vec<Value<'_>> = self.values().into_iter().chain(due.iter().flat_map(wanted)).collect();
-        let rows: Vec<(Vec<u8>, i64)> = statement::<ClaimTogether>(&values).load(c)?;
-        rows.into_iter().map(|(id, claim_no)| Ok(Claim { id: task_id(&id)?, claim_no })).collect()
+        let rows: Vec<(Key, i64)> = statement::<ClaimTogether, _>(&values).load(c)?;
+        Ok(rows.into_iter().map(|(id, claim_no)| Claim { id: id.task(), claim_no }).collect())
     }
 
     fn values(&self) -> [Value<'_>; 3] {
@@ -168,13 +170,13 @@ pub fn expire(c: &mut SqliteConnection, fence: Fence, overdue: &[Due], now: Time
             expired.push(due.id);
         }
     }
-    deltas.write(c)?;
+    counts::write(c, &deltas)?;
     Ok(expired)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::statement::plan;
+    use super::super::value::plan;
     use super::*;
 
     #[test]

@@ -3,11 +3,12 @@
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
+use super::columns::columns;
 use super::generations::standing;
 use super::packed::{pack, unpack};
-use super::row::TaskRow;
 use super::schema::{assignment, start_record, task};
 use crate::domain::{Claim, ClaimedTask, GenerationId, State, Timestamp};
+use crate::store::row::TaskRow;
 use crate::store::{Assignment, Done, Result, Standing, StartRecord};
 
 /// Assignments after `after`, in the order of claiming, with the tasks that are still this generation's.
@@ -42,7 +43,7 @@ pub fn claimed(c: &mut SqliteConnection, generation: GenerationId, claim: Claim)
         .filter(task::claim_no.eq(claim.claim_no))
         .filter(task::owner.eq(Some(generation.0.as_bytes().to_vec())))
         .filter(task::state.eq(State::Dispatched.code()))
-        .select(TaskRow::as_select())
+        .select(columns!(task, task::payload))
         .first(c)
         .optional()?;
     row.map(TaskRow::claimed).transpose()

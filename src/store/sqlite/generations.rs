@@ -4,11 +4,12 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
 use super::presence::{Presence, Seen};
-use super::row::{generation_id, unreadable};
 use super::schema::generation;
 use crate::clock::Clock;
 use crate::domain::credit::Load;
 use crate::domain::{GenerationId, Timestamp};
+use crate::store::key::Key;
+use crate::store::row::unreadable;
 use crate::store::{Generation, GenerationLoad, NewGeneration, Result, Standing};
 
 /// Dead ones that a list still shows.
@@ -52,7 +53,7 @@ pub fn node_of(c: &mut SqliteConnection, id: GenerationId) -> Result<Option<Stri
 
 /// All that are not dead, and the last that died.
 pub fn all(c: &mut SqliteConnection, presence: &Presence, clock: &Clock) -> Result<Vec<Generation>> {
-    type Row = (Vec<u8>, String, String, String, i32, i16, i64, Option<i64>);
+    type Row = (Key, String, String, String, i32, i16, i64, Option<i64>);
     let mut rows: Vec<Row> = generation::table
         .filter(generation::state.lt(code(Standing::Dead)))
         .order(generation::registered_at)
@@ -66,7 +67,7 @@ pub fn all(c: &mut SqliteConnection, presence: &Presence, clock: &Clock) -> Resu
     );
     rows.into_iter()
         .map(|(id, node, address, version, slots, state, registered_at, ended_at)| {
-            let id = generation_id(&id)?;
+            let id = id.generation();
             let standing = from_code(state)?;
             let seen = presence.of(id);
             let Seen { counter, beat, gone, .. } = seen.unwrap_or(Seen { gone: true, ..Seen::default() });
@@ -92,13 +93,13 @@ pub fn all(c: &mut SqliteConnection, presence: &Presence, clock: &Clock) -> Resu
 
 /// What each living generation can do and holds.
 pub fn loads(c: &mut SqliteConnection, presence: &Presence) -> Result<Vec<GenerationLoad>> {
-    let rows: Vec<(Vec<u8>, i32)> = generation::table
+    let rows: Vec<(Key, i32)> = generation::table
         .filter(generation::state.eq(code(Standing::Alive)))
         .select((generation::id, generation::slots))
         .load(c)?;
     let mut loads = Vec::with_capacity(rows.len());
     for (id, slots) in rows {
-        let id = generation_id(&id)?;
+        let id = id.generation();
         if let Some(seen) = presence.of(id).filter(|seen| !seen.gone) {
             let slots = u64::try_from(slots).unwrap_or(0);
             let load = Load { slots, assigned: seen.assigned, settled: seen.settled };

@@ -4,11 +4,13 @@ use diesel::prelude::*;
 use diesel::sql_types::Binary;
 use diesel::sqlite::SqliteConnection;
 
-use super::counts::Deltas;
-use super::row::{NewRow, unreadable};
+use super::counts;
 use super::schema::{dead_letter, ingest_offset, task};
-use super::statement::{Value, Words, statement};
+use super::value::Value;
 use crate::domain::{NewTask, State, Timestamp};
+use crate::store::counts::Deltas;
+use crate::store::row::{NewRow, unreadable};
+use crate::store::statement::{Words, statement};
 use crate::store::{DeadLetter, Ingested, OffsetMove, Result};
 
 /// Takes a batch in. An id enters by the key of `task` first; what history knows is taken out again in the same
@@ -23,7 +25,7 @@ pub fn ingest(c: &mut SqliteConnection, batch: &[NewTask], now: Timestamp) -> Re
         }
         outcomes.push(outcome);
     }
-    deltas.write(c)?;
+    counts::write(c, &deltas)?;
     Ok(outcomes)
 }
 
@@ -43,14 +45,35 @@ impl Words for EndedPrint {
     type Row = Binary;
 }
 
+/// In the order of the columns of the insert.
+fn values<'a>(row: &'a NewRow<'_>, now: Timestamp) -> [Value<'a>; 14] {
+    let NewTask { id, run_at, spec, fingerprint } = row.new;
+    [
+        Value::Blob(id.0.as_bytes()),
+        Value::Int(run_at.micros()),
+        Value::Int(run_at.micros()),
+        Value::Int(i64::from(spec.priority)),
+        Value::MaybeInt(row.misfire_ms()),
+        Value::Int(now.micros()),
+        Value::Int(i64::from(row.delivery())),
+        Value::Text(&row.retry),
+        Value::Int(row.timeout_ms()),
+        Value::Text(&row.target),
+        Value::Text(&row.labels),
+        Value::Int(i64::from(row.payload_kind())),
+        Value::Blob(spec.payload.bytes()),
+        Value::Blob(fingerprint),
+    ]
+}
+
 fn enter(c: &mut SqliteConnection, new: &NewTask, now: Timestamp) -> Result<Ingested> {
     let row = NewRow::of(new)?;
     let id = new.id.0.as_bytes();
-    let inserted = statement::<InsertTask>(&row.values(now)).execute(c)?;
+    let inserted = statement::<InsertTask, _>(&values(&row, now)).execute(c)?;
     let known: Option<Vec<u8>> = if inserted == 0 {
         Some(task::table.find(id.as_slice()).select(task::fingerprint).first(c)?)
     } else {
-        let ended: Option<Vec<u8>> = statement::<EndedPrint>(&[Value::Blob(id)]).get_result(c).optional()?;
+        let ended: Option<Vec<u8>> = statement::<EndedPrint, _>(&[Value::Blob(id)]).get_result(c).optional()?;
         if ended.is_some() {
             diesel::delete(task::table.find(id.as_slice())).execute(c)?;
         }
@@ -114,11 +137,12 @@ pub fn bury(c: &mut SqliteConnection, letters: &[DeadLetter], now: Timestamp) ->
     Ok(())
 }
 
-/// How many there are: the newest number less the oldest, since they go in order.
+/// How many there are: the newest number less the oldest, since they go in order. Each of the two is one look at an end of
+/// the table; asked for together, they would read all of it.
 pub fn dead_letters(c: &mut SqliteConnection) -> Result<u64> {
     use diesel::dsl::{max, min};
-    let (first, last): (Option<i64>, Option<i64>) =
-        dead_letter::table.select((min(dead_letter::seq), max(dead_letter::seq))).first(c)?;
+    let first: Option<i64> = dead_letter::table.select(min(dead_letter::seq)).first(c)?;
+    let last: Option<i64> = dead_letter::table.select(max(dead_letter::seq)).first(c)?;
     let count = first.zip(last).map_or(0, |(first, last)| last - first + 1);
     u64::try_from(count).map_err(|cause| unreadable("dead_letter.seq", cause))
 }

@@ -5,14 +5,19 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
-use super::generations::node_of;
-use super::row::{generation_id, later};
+use super::generations::{node_of, standing};
 use super::schema::{master_fence, master_lease, master_term};
 use crate::domain::{Epoch, GenerationId, Timestamp};
-use crate::store::{Fence, Result, TakeOver, Term};
+use crate::store::key::Key;
+use crate::store::row::later;
+use crate::store::{Fence, Result, Standing, TakeOver, Term};
 
 /// Takes the next epoch. The lock file is the lease, so whoever gets here may.
 pub fn take_over(c: &mut SqliteConnection, me: GenerationId, now: Timestamp, lease: Duration) -> Result<TakeOver> {
+    // A set that was given up meanwhile must not depose the one that followed it.
+    if standing(c, me)? != Some(Standing::Alive) {
+        return Ok(TakeOver::Lost);
+    }
     let last: i64 = master_lease::table.select(master_lease::epoch).first(c)?;
     let epoch = last + 1;
     let owner = me.0.as_bytes().to_vec();
@@ -70,14 +75,14 @@ fn end_terms(c: &mut SqliteConnection, epoch: Option<Epoch>, reason: &str, now: 
 
 /// The reigns, the newest first.
 pub fn terms(c: &mut SqliteConnection, limit: usize) -> Result<Vec<Term>> {
-    type Row = (i64, Vec<u8>, String, i64, Option<i64>, Option<String>);
+    type Row = (i64, Key, String, i64, Option<i64>, Option<String>);
     let rows: Vec<Row> =
         master_term::table.order(master_term::epoch.desc()).limit(i64::try_from(limit).unwrap_or(i64::MAX)).load(c)?;
     rows.into_iter()
         .map(|(epoch, owner, node, elected_at, ended_at, end_reason)| {
             Ok(Term {
                 epoch: Epoch(epoch),
-                generation: generation_id(&owner)?,
+                generation: owner.generation(),
                 node,
                 elected_at: Timestamp::from_micros(elected_at),
                 ended_at: ended_at.map(Timestamp::from_micros),

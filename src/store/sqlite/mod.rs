@@ -4,6 +4,7 @@
 //! true until it commits. The database's clock is this process's wall clock, read inside the transaction.
 
 mod changes;
+mod columns;
 mod connection;
 mod counts;
 mod dispatch;
@@ -18,10 +19,9 @@ mod packed;
 mod presence;
 mod reading;
 mod recovery;
-mod row;
 mod schema;
 mod settling;
-mod statement;
+mod value;
 
 use std::path::Path;
 use std::time::Duration;
@@ -33,7 +33,8 @@ use presence::Presence;
 
 use super::records::{
     Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Filter, Generation, GenerationLoad, Ingested,
-    NewGeneration, OffsetMove, Order, Recovered, Resolution, Settled, Settlement, StartRecord, TakeOver, Term,
+    NewGeneration, OffsetMove, Order, Recovered, Resolution, Settled, Settlement, Standing, StartRecord, TakeOver,
+    Term,
 };
 use super::{Result, Store};
 use crate::clock::Clock;
@@ -96,14 +97,15 @@ impl Store for SqliteStore {
     }
 
     fn register(&self, generation: &NewGeneration) -> Result<()> {
-        self.connections.write(|c| generations::register(c, generation, self.clock.wall()))?;
+        // First, so that nobody ever sees it without a sign of life.
         self.presence.register(generation.id, self.clock.mono());
-        Ok(())
+        self.connections.write(|c| generations::register(c, generation, self.clock.wall()))
     }
 
-    fn beat(&self, generation: GenerationId, beat: Beat) -> Result<()> {
+    fn beat(&self, generation: GenerationId, beat: Beat) -> Result<bool> {
         self.presence.beat(generation, beat, self.clock.mono());
-        Ok(())
+        let standing = self.connections.read(|c| generations::standing(c, generation))?;
+        Ok(standing.is_some_and(|standing| standing != Standing::Dead))
     }
 
     fn generations(&self) -> Result<Vec<Generation>> {
@@ -183,15 +185,15 @@ impl Store for SqliteStore {
     }
 
     fn find(&self, id: TaskId) -> Result<Option<Task>> {
-        self.connections.read(|c| reading::find(c, id))
+        self.connections.visit(|c| reading::find(c, id))
     }
 
     fn list(&self, filter: &Filter) -> Result<Vec<Task>> {
-        self.connections.read(|c| reading::list(c, filter))
+        self.connections.visit(|c| reading::list(c, filter))
     }
 
     fn attempts(&self, id: TaskId) -> Result<Vec<Attempt>> {
-        self.connections.read(|c| reading::attempts(c, id))
+        self.connections.visit(|c| reading::attempts(c, id))
     }
 
     fn cancel(&self, id: TaskId) -> Result<Change> {

@@ -5,9 +5,12 @@ use diesel::sql_types::{BigInt, Binary, Integer, SmallInt};
 use diesel::sqlite::SqliteConnection;
 
 use super::schema::{task, task_history};
-use super::statement::{TOGETHER, Value, Words, statement, together};
+use super::value::{TOGETHER, Value, together};
 use crate::domain::{Claim, GenerationId, State, Timestamp};
 use crate::store::Result;
+use crate::store::key::Key;
+use crate::store::row::kept;
+use crate::store::statement::{Words, statement};
 
 /// How a task ends.
 #[derive(Debug, Clone)]
@@ -31,9 +34,9 @@ pub fn end_claim(c: &mut SqliteConnection, claim: Claim, owner: GenerationId, en
     let claim_no = Value::Int(claim.claim_no);
     let values =
         [state, starts, started_at, error, finished_at, Value::Blob(id), claim_no, Value::Blob(owner.0.as_bytes())];
-    let copied = statement::<CopyClaim>(&values).execute(c)? == 1;
+    let copied = statement::<CopyClaim, _>(&values).execute(c)? == 1;
     if copied {
-        statement::<DeleteTask>(&[Value::Blob(id)]).execute(c)?;
+        statement::<DeleteTask, _>(&[Value::Blob(id)]).execute(c)?;
     }
     Ok(copied)
 }
@@ -65,16 +68,16 @@ pub fn end_successes(
         ]);
     }
     values.push(Value::Blob(owner.0.as_bytes()));
-    let moved: Vec<Vec<u8>> = statement::<CopySuccesses>(&values).load(c)?;
+    let moved: Vec<Key> = statement::<CopySuccesses, _>(&values).load(c)?;
     if moved.len() == TOGETHER {
         let ids = ended.each_ref().map(|one| Value::Blob(one.claim.id.0.as_bytes()));
-        statement::<DeleteTogether>(&ids).execute(c)?;
+        statement::<DeleteTogether, _>(&ids).execute(c)?;
     } else {
         for id in &moved {
-            statement::<DeleteTask>(&[Value::Blob(id)]).execute(c)?;
+            statement::<DeleteTask, _>(&[Value::Blob(id.0.as_bytes())]).execute(c)?;
         }
     }
-    Ok(ended.each_ref().map(|one| moved.iter().any(|id| id == one.claim.id.0.as_bytes())))
+    Ok(ended.each_ref().map(|one| moved.contains(&one.claim.id.into())))
 }
 
 /// Ends a scheduled task (cancelled, expired); false if it is not scheduled (any more) at `due_at`, if one is given.
@@ -82,9 +85,9 @@ pub fn end_scheduled(c: &mut SqliteConnection, id: &[u8], due_at: Option<Timesta
     let [state, starts, started_at, error, finished_at] = end.values();
     let due_at = Value::MaybeInt(due_at.map(Timestamp::micros));
     let values = [state, starts, started_at, error, finished_at, Value::Blob(id), due_at];
-    let copied = statement::<CopyScheduled>(&values).execute(c)? == 1;
+    let copied = statement::<CopyScheduled, _>(&values).execute(c)? == 1;
     if copied {
-        statement::<DeleteTask>(&[Value::Blob(id)]).execute(c)?;
+        statement::<DeleteTask, _>(&[Value::Blob(id)]).execute(c)?;
     }
     Ok(copied)
 }
@@ -101,24 +104,13 @@ impl End<'_> {
     }
 }
 
-/// The columns that a row keeps on its way, and behind them those that its end says.
-macro_rules! columns {
-    () => {
-        "id, due_at, run_at, priority, misfire_ms, claim_no, owner, epoch, created_at, \
-         dispatched_at, delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint"
-    };
-    (ends) => {
-        concat!("INSERT INTO task_history (", columns!(), ", state, attempt, started_at, last_error, finished_at) ")
-    };
-}
-
 /// The copy of a live row into history as its end says; what follows says which row. It is deleted from `task` next.
 macro_rules! copy {
     ($which:literal) => {
         concat!(
-            columns!(ends),
+            kept!(into_history),
             "SELECT ",
-            columns!(),
+            kept!(),
             ", ?, attempt + ?, coalesce(?, started_at), coalesce(?, last_error), ? FROM task ",
             $which
         )
@@ -130,9 +122,9 @@ struct CopySuccesses;
 impl Words for CopySuccesses {
     /// CROSS JOIN: the claims lead, each finds its row by the key.
     const SQL: &'static str = concat!(
-        columns!(ends),
+        kept!(into_history),
         "SELECT ",
-        columns!(),
+        kept!(),
         ", 2, attempt + 1, column3, last_error, column4 FROM (VALUES ",
         together!("(?, ?, ?, ?)"),
         ") CROSS JOIN task WHERE id = column1 AND claim_no = column2 AND owner = ? AND state = 1 RETURNING id"
@@ -224,7 +216,7 @@ pub fn revive(c: &mut SqliteConnection, id: &[u8], due_at: Timestamp, starts: i3
 
 #[cfg(test)]
 mod tests {
-    use super::super::statement::plan;
+    use super::super::value::plan;
     use super::*;
 
     #[test]

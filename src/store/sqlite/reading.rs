@@ -1,20 +1,22 @@
 //! What people ask for: one task, a page of tasks, its attempts. Both tables on one snapshot.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Bool, Text};
 use diesel::sqlite::SqliteConnection;
 
+use super::columns::columns;
 use super::execution::started;
-use super::row::{HistoryRow, TaskRow, columns, generation_id, starts, unreadable};
 use super::schema::{attempt, generation, task, task_history};
 use crate::domain::{Attempt, AttemptOutcome, Claim, Epoch, State, Task, TaskId, Timestamp};
+use crate::store::key::Key;
+use crate::store::row::{HistoryRow, TaskRow, starts, unreadable};
 use crate::store::{Filter, Result};
 
 /// Names of nodes by generation.
-type Nodes = HashMap<Vec<u8>, String>;
+type Nodes = HashMap<Key, String>;
 
 /// One task, wherever it is.
 pub fn find(c: &mut SqliteConnection, id: TaskId) -> Result<Option<Task>> {
@@ -22,7 +24,7 @@ pub fn find(c: &mut SqliteConnection, id: TaskId) -> Result<Option<Task>> {
     let live: Option<TaskRow> = task::table.find(&key).select(columns!(task, task::payload)).first(c).optional()?;
     if let Some(row) = live {
         let started_at = running_since(c, &row)?;
-        let node = row.owner.as_ref().map(|owner| node_of(c, owner)).transpose()?.flatten();
+        let node = row.owner.map(|owner| node_of(c, owner)).transpose()?.flatten();
         let mut found = row.read(None, node)?;
         found.started_at = started_at.or(found.started_at);
         return Ok(Some(found));
@@ -33,16 +35,21 @@ pub fn find(c: &mut SqliteConnection, id: TaskId) -> Result<Option<Task>> {
         .first(c)
         .optional()?;
     let Some((row, finished_at)) = ended else { return Ok(None) };
-    let node = row.owner.as_ref().map(|owner| node_of(c, owner)).transpose()?.flatten();
+    let node = row.owner.map(|owner| node_of(c, owner)).transpose()?.flatten();
     row.read(Some(finished_at), node).map(Some)
 }
 
 /// When the current claim of a dispatched task was started, by its start record.
 fn running_since(c: &mut SqliteConnection, row: &TaskRow) -> Result<Option<Timestamp>> {
-    let Some(owner) = row.owner.as_ref().filter(|_| row.state == State::Dispatched.code()) else { return Ok(None) };
-    let claim = Claim { id: super::row::task_id(&row.id)?, claim_no: row.claim_no };
-    let records = started(c, generation_id(owner)?)?;
+    let Some(owner) = running_owner(row) else { return Ok(None) };
+    let claim = Claim { id: row.id.task(), claim_no: row.claim_no };
+    let records = started(c, owner.generation())?;
     Ok(records.into_iter().find(|(_, claims)| claims.contains(&claim)).map(|(at, _)| at))
+}
+
+/// Who has claimed it, if it is claimed now.
+fn running_owner(row: &TaskRow) -> Option<Key> {
+    row.owner.filter(|_| row.state == State::Dispatched.code())
 }
 
 /// A page of tasks, the newest first, without payloads.
@@ -55,13 +62,22 @@ pub fn list(c: &mut SqliteConnection, filter: &Filter) -> Result<Vec<Task>> {
     if !filter.state.is_some_and(State::is_live) {
         found.extend(history_page(c, filter)?.into_iter().map(|(row, finished_at)| (row, Some(finished_at))));
     }
-    found.sort_by(|(a, _), (b, _)| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
+    found.sort_by_key(|(row, _)| std::cmp::Reverse((row.created_at, row.id)));
     found.truncate(filter.limit);
+    let mut running = HashMap::new();
+    for owner in found.iter().filter_map(|(row, _)| running_owner(row)).collect::<HashSet<_>>() {
+        for (at, claims) in started(c, owner.generation())? {
+            running.extend(claims.into_iter().map(|claim| (claim, at)));
+        }
+    }
     found
         .into_iter()
         .map(|(row, finished_at)| {
-            let node = row.owner.as_ref().and_then(|owner| nodes.get(owner)).cloned();
-            row.read(finished_at, node)
+            let node = row.owner.and_then(|owner| nodes.get(&owner)).cloned();
+            let since = running.get(&Claim { id: row.id.task(), claim_no: row.claim_no }).copied();
+            let mut task = row.read(finished_at, node)?;
+            task.started_at = since.or(task.started_at);
+            Ok(task)
         })
         .collect()
 }
@@ -72,6 +88,10 @@ macro_rules! page {
         let mut query = $table::table.select($select).into_boxed();
         if let Some(state) = $filter.state {
             query = query.filter($table::state.eq(state.code()));
+            if state != State::Succeeded {
+                // In the words of the partial index of the exceptional ones, which is taken for no others.
+                query = query.filter(sql::<Bool>(concat!(stringify!($table), ".state <> 2")));
+            }
         }
         if let Some(from) = $filter.from {
             query = query.filter($table::created_at.ge(from.micros()));
@@ -105,7 +125,7 @@ fn history_page(c: &mut SqliteConnection, filter: &Filter) -> Result<Vec<History
 
 /// The attempts of a task, the first first. A success has no row of its own: its history row tells it.
 pub fn attempts(c: &mut SqliteConnection, id: TaskId) -> Result<Vec<Attempt>> {
-    type Row = (i64, i32, Option<Vec<u8>>, Option<i64>, i64, Option<i64>, i64, i16, Option<String>);
+    type Row = (i64, i32, Option<Key>, Option<i64>, i64, Option<i64>, i64, i16, Option<String>);
     let key = id.0.as_bytes().to_vec();
     let rows: Vec<Row> = attempt::table
         .filter(attempt::task_id.eq(&key))
@@ -127,7 +147,7 @@ pub fn attempts(c: &mut SqliteConnection, id: TaskId) -> Result<Vec<Attempt>> {
     for (_, number, owner, epoch, due_at, started_at, finished_at, outcome, error) in rows {
         attempts.push(Attempt {
             attempt: starts(number)?,
-            node: owner.map(|owner| node_of(c, &owner)).transpose()?.flatten(),
+            node: owner.map(|owner| node_of(c, owner)).transpose()?.flatten(),
             epoch: epoch.map(Epoch),
             due_at: Timestamp::from_micros(due_at),
             started_at: started_at.map(Timestamp::from_micros),
@@ -151,7 +171,7 @@ fn success(c: &mut SqliteConnection, key: &[u8], last_claim: Option<i64>) -> Res
     let Some((row, finished_at)) = ended.filter(|(row, _)| Some(row.claim_no) != last_claim) else { return Ok(None) };
     Ok(Some(Attempt {
         attempt: starts(row.attempt)?,
-        node: row.owner.as_ref().map(|owner| node_of(c, owner)).transpose()?.flatten(),
+        node: row.owner.map(|owner| node_of(c, owner)).transpose()?.flatten(),
         epoch: row.epoch.map(Epoch),
         due_at: Timestamp::from_micros(row.due_at),
         started_at: row.started_at.map(Timestamp::from_micros),
@@ -161,6 +181,6 @@ fn success(c: &mut SqliteConnection, key: &[u8], last_claim: Option<i64>) -> Res
     }))
 }
 
-fn node_of(c: &mut SqliteConnection, owner: &[u8]) -> Result<Option<String>> {
-    super::generations::node_of(c, generation_id(owner)?)
+fn node_of(c: &mut SqliteConnection, owner: Key) -> Result<Option<String>> {
+    super::generations::node_of(c, owner.generation())
 }

@@ -4,15 +4,15 @@ use std::collections::{HashMap, HashSet};
 
 use diesel::sqlite::SqliteConnection;
 
-use super::counts::Deltas;
+use super::counts;
 use super::execution::{assigned_claims, claimed, remove_all, started};
 use super::generations::advance;
 use super::mastership::holds;
 use super::settling::settle_one;
-use crate::domain::settlement::Judge;
-use crate::domain::state::Step;
-use crate::domain::{AttemptOutcome, Claim, ClaimedTask, Due, GenerationId, Outcome, Timestamp, Verdict};
-use crate::store::{EndedAttempt, Fence, Recovered, Result, Settled, Settlement, Standing};
+use crate::domain::{Claim, Due, GenerationId, Timestamp};
+use crate::store::counts::Deltas;
+use crate::store::leftover::{lost, returned};
+use crate::store::{Fence, Recovered, Result, Settled, Standing};
 
 /// `alive → draining`, and its claims without a start record go back: from now on it can start none.
 pub fn drain(c: &mut SqliteConnection, generation: GenerationId) -> Result<Vec<Due>> {
@@ -27,7 +27,7 @@ pub fn drain(c: &mut SqliteConnection, generation: GenerationId) -> Result<Vec<D
             back.push(due);
         }
     }
-    deltas.write(c)?;
+    counts::write(c, &deltas)?;
     Ok(back)
 }
 
@@ -61,22 +61,6 @@ pub fn recover(
         }
     }
     remove_all(c, dead)?;
-    deltas.write(c)?;
+    counts::write(c, &deltas)?;
     Ok(Some(recovered))
-}
-
-/// Never started: back to its own instant, no attempt counted.
-fn returned(task: &ClaimedTask) -> Settlement {
-    let verdict = Verdict { step: Step::Return, due_at: Some(task.due_at), counts: false };
-    Settlement { claim: task.claim, verdict, attempt: None }
-}
-
-/// Started, and nobody can know how far it came: its `delivery` decides.
-fn lost(task: &ClaimedTask, started_at: Timestamp, now: Timestamp) -> Settlement {
-    let error = "its executor died after the start record and before the outcome".to_owned();
-    let outcome = Outcome::Ambiguous { error: error.clone() };
-    // No chance at hand in a transaction, and none needed: what one crash spread out comes back by its own start.
-    let verdict = Judge::of(&task.spec, task.attempt_no(), task.due_at).verdict(&outcome, now, 0.0);
-    let attempt = EndedAttempt { started_at, finished_at: now, outcome: AttemptOutcome::Ambiguous, error: Some(error) };
-    Settlement { claim: task.claim, verdict, attempt: Some(attempt) }
 }

@@ -3,13 +3,14 @@
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
-use super::counts::Deltas;
+use super::counts;
 use super::moves::{End, Success, end_claim, end_successes, revive};
-use super::row::{DueRow, due, unreadable};
 use super::schema::{attempt, task, task_history};
-use super::statement::TOGETHER;
+use super::value::TOGETHER;
 use crate::domain::state::Step;
-use crate::domain::{Claim, GenerationId, State, Timestamp};
+use crate::domain::{AttemptOutcome, Claim, GenerationId, State, Timestamp};
+use crate::store::counts::Deltas;
+use crate::store::row::{DueRow, due, unreadable};
 use crate::store::{EndedAttempt, Result, Settled, Settlement};
 
 /// Applies a batch, one outcome each in its order.
@@ -28,14 +29,14 @@ pub fn settle(c: &mut SqliteConnection, owner: GenerationId, batch: &[Settlement
             rest = others;
         }
     }
-    deltas.write(c)?;
+    counts::write(c, &deltas)?;
     Ok(outcomes)
 }
 
-/// What these say, if each is a plain success and none is there twice.
+/// What these say, if each is a plain success and no task is there twice.
 fn successes(together: &[Settlement; TOGETHER]) -> Option<[Success; TOGETHER]> {
     let successes: Vec<Success> = together.iter().map(success).collect::<Option<_>>()?;
-    let distinct = successes.is_sorted_by(|one, next| one.claim < next.claim);
+    let distinct = successes.is_sorted_by(|one, next| one.claim.id < next.claim.id);
     successes.try_into().ok().filter(|_| distinct)
 }
 
@@ -163,12 +164,23 @@ fn settle_late(
         .first::<Vec<u8>>(c)
         .optional()?;
     let Some(ended) = one.attempt.as_ref().filter(|_| waits.is_some() && to != State::Unknown) else {
+        // Whatever became of the task since: what the call came to is told where its loss stands.
+        if let Some(ended) = one.attempt.as_ref().filter(|ended| ended.outcome != AttemptOutcome::Ambiguous) {
+            rewrite_record(c, owner, one.claim, ended)?;
+        }
         return Ok(Settled::Stale);
     };
-    rewrite_record(c, one.claim, ended)?;
+    rewrite_record(c, owner, one.claim, ended)?;
     if let Some(due_at) = one.verdict.due_at {
-        // The recovery has counted this start; one that was never sent gives it back.
+        // The recovery has counted this start; one that was never sent gives it back, and with it every trace.
         revive(c, &id, due_at, if one.verdict.counts { 0 } else { -1 })?;
+        let counted = Some(ended).filter(|_| one.verdict.counts);
+        diesel::update(task::table.find(&id))
+            .set((
+                task::started_at.eq(counted.map(|ended| ended.started_at.micros())),
+                task::last_error.eq(counted.and_then(|ended| ended.error.as_deref())),
+            ))
+            .execute(c)?;
     } else {
         diesel::update(task_history::table.find(&id))
             .set((
@@ -212,8 +224,13 @@ fn record(c: &mut SqliteConnection, owner: GenerationId, one: &Settlement) -> Re
     Ok(())
 }
 
-fn rewrite_record(c: &mut SqliteConnection, claim: Claim, ended: &EndedAttempt) -> Result<()> {
-    diesel::update(attempt::table.find((claim.id.0.as_bytes().to_vec(), claim.claim_no)))
+/// Of a lost attempt, if this is one.
+fn rewrite_record(c: &mut SqliteConnection, owner: GenerationId, claim: Claim, ended: &EndedAttempt) -> Result<()> {
+    let lost = attempt::table
+        .find((claim.id.0.as_bytes().to_vec(), claim.claim_no))
+        .filter(attempt::generation.eq(Some(owner.0.as_bytes().to_vec())))
+        .filter(attempt::outcome.eq(AttemptOutcome::Ambiguous.code()));
+    diesel::update(lost)
         .set((
             attempt::started_at.eq(Some(ended.started_at.micros())),
             attempt::finished_at.eq(ended.finished_at.micros()),

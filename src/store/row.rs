@@ -1,24 +1,19 @@
-//! A task's row, and its way to and from the domain.
+//! A task's row in either database, and its way to and from the domain.
 
 use std::time::Duration;
 
 use diesel::prelude::*;
-use uuid::Uuid;
 
-use super::schema::task;
-use super::statement::Value;
+use super::key::Key;
+use super::{Result, StoreError};
 use crate::domain::payload::Payload;
 use crate::domain::time::{Timestamp, micros_of, millis_of};
-use crate::domain::{
-    Claim, ClaimedTask, Delivery, Due, Epoch, GenerationId, Misfire, NewTask, Spec, State, Task, TaskId,
-};
-use crate::store::{Result, StoreError};
+use crate::domain::{Claim, ClaimedTask, Delivery, Due, Epoch, Misfire, NewTask, Spec, State, Task};
 
-/// A row of `task`, and (less `finished_at`) of `task_history`.
-#[derive(Debug, Queryable, Selectable)]
-#[diesel(table_name = task, check_for_backend(diesel::sqlite::Sqlite))]
+/// A row of `task`, and (less `finished_at`) of `task_history`, in either database. Times are microseconds since 1970.
+#[derive(Debug, Queryable)]
 pub struct TaskRow {
-    pub id: Vec<u8>,
+    pub id: Key,
     pub state: i16,
     pub due_at: i64,
     pub run_at: i64,
@@ -26,7 +21,7 @@ pub struct TaskRow {
     pub misfire_ms: Option<i64>,
     pub claim_no: i64,
     pub attempt: i32,
-    pub owner: Option<Vec<u8>>,
+    pub owner: Option<Key>,
     pub epoch: Option<i64>,
     pub created_at: i64,
     pub dispatched_at: Option<i64>,
@@ -41,35 +36,17 @@ pub struct TaskRow {
     pub payload: Vec<u8>,
 }
 
-/// The columns of [`TaskRow`] in a table that has them; `$payload` stands for the payload's.
-macro_rules! columns {
-    ($table:ident, $payload:expr) => {
-        (
-            $table::id,
-            $table::state,
-            $table::due_at,
-            $table::run_at,
-            $table::priority,
-            $table::misfire_ms,
-            $table::claim_no,
-            $table::attempt,
-            $table::owner,
-            $table::epoch,
-            $table::created_at,
-            $table::dispatched_at,
-            $table::started_at,
-            $table::last_error,
-            $table::delivery,
-            $table::retry,
-            $table::timeout_ms,
-            $table::target,
-            $table::labels,
-            $table::payload_kind,
-            $payload,
-        )
+/// The columns that a row keeps on its way between `task` and `task_history`, and behind them those that its end says.
+macro_rules! kept {
+    () => {
+        "id, due_at, run_at, priority, misfire_ms, claim_no, owner, epoch, created_at, \
+         dispatched_at, delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint"
+    };
+    (into_history) => {
+        concat!("INSERT INTO task_history (", kept!(), ", state, attempt, started_at, last_error, finished_at) ")
     };
 }
-pub(super) use columns;
+pub(super) use kept;
 
 /// A row of `task_history`: the same and when it ended.
 pub type HistoryRow = (TaskRow, i64);
@@ -101,7 +78,7 @@ impl TaskRow {
     /// For its executor.
     pub fn claimed(self) -> Result<ClaimedTask> {
         Ok(ClaimedTask {
-            claim: Claim { id: task_id(&self.id)?, claim_no: self.claim_no },
+            claim: Claim { id: self.id.task(), claim_no: self.claim_no },
             epoch: Epoch(self.epoch.unwrap_or(0)),
             run_at: Timestamp::from_micros(self.run_at),
             due_at: Timestamp::from_micros(self.due_at),
@@ -113,7 +90,7 @@ impl TaskRow {
     /// For people. `node` is the name of its owner's node.
     pub fn read(self, finished_at: Option<i64>, node: Option<String>) -> Result<Task> {
         Ok(Task {
-            id: task_id(&self.id)?,
+            id: self.id.task(),
             state: State::from_code(self.state).ok_or_else(|| unreadable("state", self.state))?,
             run_at: Timestamp::from_micros(self.run_at),
             due_at: Timestamp::from_micros(self.due_at),
@@ -132,10 +109,14 @@ impl TaskRow {
 
 /// A submission on its way into `task`, borrowed where it can be.
 pub struct NewRow<'a> {
-    new: &'a NewTask,
-    retry: String,
-    target: String,
-    labels: String,
+    /// The submission.
+    pub new: &'a NewTask,
+    /// JSON.
+    pub retry: String,
+    /// JSON.
+    pub target: String,
+    /// JSON.
+    pub labels: String,
 }
 
 impl<'a> NewRow<'a> {
@@ -145,34 +126,34 @@ impl<'a> NewRow<'a> {
         Ok(Self { new, retry: json(&spec.retry)?, target: json(&spec.target)?, labels: json(&spec.labels)? })
     }
 
-    /// In the order of the columns of the insert.
-    pub fn values(&self, now: Timestamp) -> [Value<'_>; 14] {
-        let spec = &self.new.spec;
-        let payload_kind = match &spec.payload {
+    /// How its payload is written: 0 none, 1 JSON, 2 bytes.
+    pub fn payload_kind(&self) -> i16 {
+        match self.new.spec.payload {
             Payload::Empty => 0,
             Payload::Json(_) => 1,
             Payload::Bytes(_) => 2,
-        };
-        let delivery = match spec.delivery {
+        }
+    }
+
+    /// Its delivery: 0 at most once, 1 at least once.
+    pub fn delivery(&self) -> i16 {
+        match self.new.spec.delivery {
             Delivery::AtMostOnce => 0,
             Delivery::AtLeastOnce => 1,
-        };
-        [
-            Value::Blob(self.new.id.0.as_bytes()),
-            Value::Int(self.new.run_at.micros()),
-            Value::Int(self.new.run_at.micros()),
-            Value::Int(i64::from(spec.priority)),
-            Value::MaybeInt(misfire_ms(spec.misfire)),
-            Value::Int(now.micros()),
-            Value::Int(delivery),
-            Value::Text(&self.retry),
-            Value::Int(i64::try_from(millis_of(spec.timeout)).unwrap_or(i64::MAX)),
-            Value::Text(&self.target),
-            Value::Text(&self.labels),
-            Value::Int(payload_kind),
-            Value::Blob(spec.payload.bytes()),
-            Value::Blob(&self.new.fingerprint),
-        ]
+        }
+    }
+
+    /// The time of one call, in milliseconds.
+    pub fn timeout_ms(&self) -> i64 {
+        i64::try_from(millis_of(self.new.spec.timeout)).unwrap_or(i64::MAX)
+    }
+
+    /// Called off when it is due longer ago than this, in milliseconds.
+    pub fn misfire_ms(&self) -> Option<i64> {
+        match self.new.spec.misfire {
+            Misfire::Fire => None,
+            Misfire::ExpireAfterMs(ms) => Some(i64::try_from(ms).unwrap_or(i64::MAX)),
+        }
     }
 
     /// For the look-ahead.
@@ -183,27 +164,17 @@ impl<'a> NewRow<'a> {
 }
 
 /// The look-ahead's columns of a task.
-pub type DueRow = (Vec<u8>, i64, i16, Option<i64>);
+pub type DueRow = (Key, i64, i16, Option<i64>);
 
 /// A row of those columns.
 pub fn due(row: &DueRow) -> Result<Due> {
     let (id, due_at, priority_code, misfire_ms) = row;
     Ok(Due {
-        id: task_id(id)?,
+        id: id.task(),
         due_at: Timestamp::from_micros(*due_at),
         priority: priority(*priority_code)?,
         misfire: misfire(*misfire_ms),
     })
-}
-
-/// An id of 16 bytes.
-pub fn task_id(bytes: &[u8]) -> Result<TaskId> {
-    Uuid::from_slice(bytes).map(TaskId).map_err(|cause| unreadable("id", cause))
-}
-
-/// A generation's id of 16 bytes.
-pub fn generation_id(bytes: &[u8]) -> Result<GenerationId> {
-    Uuid::from_slice(bytes).map(GenerationId).map_err(|cause| unreadable("generation", cause))
 }
 
 /// A count of starts.
@@ -218,13 +189,6 @@ pub fn unreadable(column: &str, value: impl std::fmt::Display) -> StoreError {
 
 fn priority(code: i16) -> Result<u8> {
     u8::try_from(code).map_err(|cause| unreadable("priority", cause))
-}
-
-fn misfire_ms(misfire: Misfire) -> Option<i64> {
-    match misfire {
-        Misfire::Fire => None,
-        Misfire::ExpireAfterMs(ms) => Some(i64::try_from(ms).unwrap_or(i64::MAX)),
-    }
 }
 
 fn misfire(ms: Option<i64>) -> Misfire {

@@ -1,0 +1,44 @@
+//! The columns of a task in the order of [`TaskRow`](crate::store::row::TaskRow), for statements written by hand.
+
+use diesel::sql_types::{BigInt, Binary, Integer, Nullable, SmallInt, Text, Uuid};
+
+/// Their types.
+pub type TaskColumns = (
+    Uuid,
+    SmallInt,
+    BigInt,
+    BigInt,
+    SmallInt,
+    Nullable<BigInt>,
+    BigInt,
+    Integer,
+    Nullable<Uuid>,
+    Nullable<BigInt>,
+    BigInt,
+    Nullable<BigInt>,
+    Nullable<BigInt>,
+    Nullable<Text>,
+    SmallInt,
+    Text,
+    BigInt,
+    Text,
+    Text,
+    SmallInt,
+    Binary,
+);
+
+/// The look-ahead's.
+pub type DueColumns = (Uuid, BigInt, SmallInt, Nullable<BigInt>);
+
+/// Their names in table `t`; `$payload` stands for the payload's.
+macro_rules! columns {
+    ($payload:literal) => {
+        concat!(
+            "t.id, t.state, t.due_at, t.run_at, t.priority, t.misfire_ms, t.claim_no, t.attempt, t.owner, t.epoch, \
+             t.created_at, t.dispatched_at, t.started_at, t.last_error, t.delivery, t.retry, t.timeout_ms, t.target, \
+             t.labels, t.payload_kind, ",
+            $payload
+        )
+    };
+}
+pub(super) use columns;

@@ -1,0 +1,84 @@
+//! Counts by state, as sums of deltas: each process has rows of its own for each kind of transaction.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, SmallInt};
+
+use super::value::Value;
+use crate::domain::State;
+use crate::store::Result;
+use crate::store::counts::Deltas;
+use crate::store::key::Key;
+use crate::store::row::unreadable;
+use crate::store::statement::{Words, statement};
+
+/// The kinds of transactions that run beside each other in one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    Ingest,
+    Claim,
+    Settle,
+    Other,
+}
+
+impl Stream {
+    fn code(self) -> i16 {
+        match self {
+            Self::Ingest => 0,
+            Self::Claim => 1,
+            Self::Settle => 2,
+            Self::Other => 3,
+        }
+    }
+}
+
+/// Whose rows a transaction writes.
+#[derive(Debug, Clone, Copy)]
+pub struct Writer {
+    /// The process.
+    pub process: Key,
+    /// The kind of transaction.
+    pub stream: Stream,
+}
+
+struct AddDeltas;
+
+impl Words for AddDeltas {
+    const SQL: &'static str = "INSERT INTO task_count (writer, stream, state, tasks) \
+        SELECT ?, ?, state, delta FROM unnest(?, ?) AS d(state, delta) ORDER BY state \
+        ON CONFLICT (writer, stream, state) DO UPDATE SET tasks = task_count.tasks + excluded.tasks";
+    type Row = ();
+}
+
+/// Writes what a transaction has changed.
+pub fn write(c: &mut PgConnection, writer: Writer, deltas: &Deltas) -> Result<()> {
+    let (states, changes): (Vec<i16>, Vec<i64>) = deltas.changed().map(|(state, by)| (state.code(), by)).unzip();
+    if !states.is_empty() {
+        statement::<AddDeltas, _>(&[
+            Value::Key(writer.process),
+            Value::Small(writer.stream.code()),
+            Value::Smalls(states),
+            Value::Ints(changes),
+        ])
+        .execute(c)?;
+    }
+    Ok(())
+}
+
+struct Sums;
+
+impl Words for Sums {
+    const SQL: &'static str = "SELECT state, sum(tasks)::BIGINT FROM task_count GROUP BY state";
+    type Row = (SmallInt, BigInt);
+}
+
+/// How many tasks stand in each state. A sum below zero cannot be: every delta is committed with its move.
+pub fn read(c: &mut PgConnection) -> Result<Vec<(State, u64)>> {
+    let sums: Vec<(i16, i64)> = statement::<Sums, Value<'_>>(&[]).load(c)?;
+    State::ALL
+        .into_iter()
+        .map(|state| {
+            let tasks = sums.iter().find(|(code, _)| *code == state.code()).map_or(0, |(_, tasks)| *tasks);
+            Ok((state, u64::try_from(tasks).map_err(|cause| unreadable("tasks", cause))?))
+        })
+        .collect()
+}

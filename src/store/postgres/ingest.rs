@@ -1,0 +1,207 @@
+//! How tasks come in: a whole batch by a few statements.
+
+use std::collections::{HashMap, HashSet};
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Uuid};
+
+use super::counts::{self, Writer};
+use super::value::Value;
+use crate::domain::{NewTask, State};
+use crate::store::counts::Deltas;
+use crate::store::key::Key;
+use crate::store::row::{NewRow, unreadable};
+use crate::store::statement::{Words, statement};
+use crate::store::{DeadLetter, Ingested, OffsetMove, Result};
+
+/// Rows in the order of their keys, as every write of several rows.
+struct Insert;
+
+impl Words for Insert {
+    const SQL: &'static str = "INSERT INTO task (id, state, due_at, run_at, priority, misfire_ms, claim_no, attempt, \
+        created_at, delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint) \
+        SELECT id, 0, run_at, run_at, priority, misfire_ms, 0, 0, now_us(), delivery, retry, timeout_ms, target, labels, \
+        payload_kind, payload, fingerprint \
+        FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS n(id, run_at, priority, misfire_ms, delivery, retry, timeout_ms, \
+        target, labels, payload_kind, payload, fingerprint) \
+        ON CONFLICT DO NOTHING RETURNING id";
+    type Row = Uuid;
+}
+
+/// What history knows of ids that have just been inserted. A later statement than the insert: seen before it or in the
+/// same one, a move to history that commits in between would let the task run again.
+struct Ended;
+
+impl Words for Ended {
+    const SQL: &'static str = "SELECT id, fingerprint FROM task_history WHERE id = ANY(?)";
+    type Row = (Uuid, Binary);
+}
+
+struct TakeOut;
+
+impl Words for TakeOut {
+    const SQL: &'static str = "DELETE FROM task WHERE id = ANY(?)";
+    type Row = ();
+}
+
+/// One statement for both tables: what moves between them is seen in one of them.
+struct Known;
+
+impl Words for Known {
+    const SQL: &'static str = "SELECT id, fingerprint FROM task WHERE id = ANY(?) \
+        UNION ALL SELECT id, fingerprint FROM task_history WHERE id = ANY(?)";
+    type Row = (Uuid, Binary);
+}
+
+/// Takes a batch in. Of an id that is there twice the first counts.
+pub fn ingest(c: &mut PgConnection, writer: Writer, batch: &[NewTask]) -> Result<Vec<Ingested>> {
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut rows: Vec<NewRow<'_>> = batch.iter().map(NewRow::of).collect::<Result<_>>()?;
+    let mut seen = HashSet::with_capacity(rows.len());
+    rows.retain(|row| seen.insert(row.new.id));
+    rows.sort_by_key(|row| row.new.id);
+    let inserted: Vec<Key> = statement::<Insert, _>(&columns_of(&rows)).load(c)?;
+    let mut stored: HashSet<Key> = inserted.iter().copied().collect();
+    let mut known: HashMap<Key, Vec<u8>> =
+        statement::<Ended, _>(&[Value::Keys(inserted)]).load::<(Key, Vec<u8>)>(c)?.into_iter().collect();
+    if !known.is_empty() {
+        stored.retain(|id| !known.contains_key(id));
+        statement::<TakeOut, _>(&[Value::Keys(known.keys().copied().collect())]).execute(c)?;
+    }
+    let others: Vec<Key> =
+        rows.iter().map(|row| row.new.id.into()).filter(|id| !stored.contains(id) && !known.contains_key(id)).collect();
+    if !others.is_empty() {
+        let values = [Value::Keys(others.clone()), Value::Keys(others)];
+        known.extend(statement::<Known, _>(&values).load::<(Key, Vec<u8>)>(c)?);
+    }
+    // What comes again in the same batch is compared with its first.
+    known.extend(rows.iter().filter(|row| stored.contains(&row.new.id.into())).map(fingerprint));
+    let mut deltas = Deltas::default();
+    let outcomes: Vec<Ingested> =
+        batch.iter().map(|new| outcome(new, &mut stored, &known, &mut deltas)).collect::<Result<_>>()?;
+    counts::write(c, writer, &deltas)?;
+    Ok(outcomes)
+}
+
+/// What became of one submission. The first of a stored id is what was stored; what follows is compared with it.
+fn outcome(
+    new: &NewTask,
+    stored: &mut HashSet<Key>,
+    known: &HashMap<Key, Vec<u8>>,
+    deltas: &mut Deltas,
+) -> Result<Ingested> {
+    let id = Key::from(new.id);
+    if stored.remove(&id) {
+        deltas.enter(State::Scheduled);
+        return NewRow::of(new).map(|row| Ingested::Stored(row.due()));
+    }
+    Ok(match known.get(&id) {
+        Some(fingerprint) if *fingerprint == new.fingerprint => Ingested::Same,
+        Some(_) => Ingested::Conflict,
+        None => return Err(unreadable("id", new.id)),
+    })
+}
+
+fn fingerprint(row: &NewRow<'_>) -> (Key, Vec<u8>) {
+    (row.new.id.into(), row.new.fingerprint.to_vec())
+}
+
+fn columns_of<'a>(rows: &'a [NewRow<'a>]) -> [Value<'a>; 12] {
+    [
+        Value::Keys(rows.iter().map(|row| row.new.id.into()).collect()),
+        Value::Ints(rows.iter().map(|row| row.new.run_at.micros()).collect()),
+        Value::Smalls(rows.iter().map(|row| i16::from(row.new.spec.priority)).collect()),
+        Value::MaybeInts(rows.iter().map(NewRow::misfire_ms).collect()),
+        Value::Smalls(rows.iter().map(NewRow::delivery).collect()),
+        Value::Texts(rows.iter().map(|row| row.retry.as_str()).collect()),
+        Value::Ints(rows.iter().map(NewRow::timeout_ms).collect()),
+        Value::Texts(rows.iter().map(|row| row.target.as_str()).collect()),
+        Value::Texts(rows.iter().map(|row| row.labels.as_str()).collect()),
+        Value::Smalls(rows.iter().map(NewRow::payload_kind).collect()),
+        Value::Blobs(rows.iter().map(|row| row.new.spec.payload.bytes()).collect()),
+        Value::Blobs(rows.iter().map(|row| row.new.fingerprint.as_slice()).collect()),
+    ]
+}
+
+struct FirstOffset;
+
+impl Words for FirstOffset {
+    const SQL: &'static str = "INSERT INTO ingest_offset (topic_id, topic_partition, next_offset) VALUES (?, ?, ?) \
+        ON CONFLICT DO NOTHING";
+    type Row = ();
+}
+
+struct MoveOffset;
+
+impl Words for MoveOffset {
+    const SQL: &'static str = "UPDATE ingest_offset SET next_offset = ? \
+        WHERE topic_id = ? AND topic_partition = ? AND next_offset = ?";
+    type Row = ();
+}
+
+/// The same for a batch of a topic, if its partition's offset is still the expected one.
+pub fn ingest_from(
+    c: &mut PgConnection,
+    writer: Writer,
+    offset: &OffsetMove,
+    batch: &[NewTask],
+) -> Result<Option<Vec<Ingested>>> {
+    let (topic, partition, to) =
+        (Value::Text(&offset.topic_id), Value::Integer(offset.partition), Value::Int(offset.to));
+    let moved = match offset.from {
+        None => statement::<FirstOffset, _>(&[topic, partition, to]).execute(c)?,
+        Some(from) => statement::<MoveOffset, _>(&[to, topic, partition, Value::Int(from)]).execute(c)?,
+    };
+    if moved == 0 {
+        return Ok(None);
+    }
+    ingest(c, writer, batch).map(Some)
+}
+
+struct Offsets;
+
+impl Words for Offsets {
+    const SQL: &'static str = "SELECT topic_partition, next_offset FROM ingest_offset WHERE topic_id = ? \
+        ORDER BY topic_partition";
+    type Row = (Integer, BigInt);
+}
+
+/// How far each partition was ingested.
+pub fn offsets(c: &mut PgConnection, topic_id: &str) -> Result<Vec<(i32, i64)>> {
+    Ok(statement::<Offsets, _>(&[Value::Text(topic_id)]).load(c)?)
+}
+
+struct Bury;
+
+impl Words for Bury {
+    const SQL: &'static str = "INSERT INTO dead_letter (buried_at, origin, reason, record) \
+        SELECT now_us(), origin, reason, record FROM unnest(?, ?, ?) AS n(origin, reason, record)";
+    type Row = ();
+}
+
+/// Keeps records that could not be read.
+pub fn bury(c: &mut PgConnection, letters: &[DeadLetter]) -> Result<()> {
+    statement::<Bury, _>(&[
+        Value::Texts(letters.iter().map(|letter| letter.origin.as_str()).collect()),
+        Value::Texts(letters.iter().map(|letter| letter.reason.as_str()).collect()),
+        Value::Blobs(letters.iter().map(|letter| letter.record.as_slice()).collect()),
+    ])
+    .execute(c)?;
+    Ok(())
+}
+
+struct Ends;
+
+impl Words for Ends {
+    const SQL: &'static str = "SELECT min(seq), max(seq) FROM dead_letter";
+    type Row = (Nullable<BigInt>, Nullable<BigInt>);
+}
+
+/// About how many there are: the newest number less the oldest. A transaction that was rolled back leaves a gap.
+pub fn dead_letters(c: &mut PgConnection) -> Result<u64> {
+    let (first, last): (Option<i64>, Option<i64>) = statement::<Ends, Value<'_>>(&[]).get_result(c)?;
+    let count = first.zip(last).map_or(0, |(first, last)| last - first + 1);
+    u64::try_from(count).map_err(|cause| unreadable("dead_letter.seq", cause))
+}

@@ -1,0 +1,215 @@
+//! The cluster's store: PostgreSQL (or what speaks as it does), shared by all nodes.
+//!
+//! Every call is one transaction or one statement. What must not be done by a deposed master or by a generation that was
+//! given up holds a fence's row first, by a statement of its own. Several rows of a kind are written in the order of
+//! their keys; master fence, generation fences, offsets, tasks, the rest.
+
+mod changes;
+mod columns;
+mod connection;
+mod counts;
+mod dispatch;
+mod execution;
+mod generations;
+mod ingest;
+mod late;
+mod mastership;
+mod migrate;
+mod moves;
+mod reading;
+mod recovery;
+mod settling;
+mod value;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use connection::Connections;
+use counts::{Stream, Writer};
+pub use migrate::migrate;
+use uuid::Uuid;
+
+use super::counts::Deltas;
+use super::key::Key;
+use super::records::{
+    Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Filter, Generation, GenerationLoad, Ingested,
+    NewGeneration, OffsetMove, Order, Recovered, Resolution, Settled, Settlement, StartRecord, TakeOver, Term,
+};
+use super::{Result, Store};
+use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Task, TaskId, Timestamp};
+
+/// The schema this program knows; see `schema_version` in the migrations.
+pub const SCHEMA: i32 = 1;
+
+/// The cluster's store.
+pub struct PostgresStore {
+    connections: Connections,
+    /// Whose rows of deltas this process writes.
+    process: Key,
+    /// The generation whose life lock the lease's connection holds.
+    living: Mutex<Option<GenerationId>>,
+}
+
+impl PostgresStore {
+    /// Over at most `connections` connections, besides the lease's own. None is made yet.
+    pub fn new(url: &str, connections: u32) -> Self {
+        Self { connections: Connections::new(url, connections), process: Key(Uuid::now_v7()), living: Mutex::default() }
+    }
+
+    /// Brings the schema up to date.
+    ///
+    /// # Errors
+    /// The server is away, refuses a step, or the database was made by a newer program.
+    pub fn migrate(&self) -> Result<()> {
+        for step in migrate::apply(&self.connections)? {
+            log::info!("applied migration {step}");
+        }
+        Ok(())
+    }
+
+    fn writer(&self, stream: Stream) -> Writer {
+        Writer { process: self.process, stream }
+    }
+
+    /// On the lease's connection, which holds the life lock of the current generation again whenever it is made anew.
+    fn on_lease<T>(&self, work: impl FnOnce(&mut connection::Link) -> Result<T>) -> Result<T> {
+        let living = *self.living.lock().unwrap_or_else(PoisonError::into_inner);
+        let relock = |c: &mut diesel::PgConnection| match living {
+            Some(generation) => mastership::hold_life_lock(c, generation),
+            None => Ok(()),
+        };
+        self.connections.on_lease(relock, work)
+    }
+}
+
+impl Store for PostgresStore {
+    fn now(&self) -> Result<Timestamp> {
+        self.connections.run(generations::now)
+    }
+
+    fn take_over(&self, generation: GenerationId, lease: Duration) -> Result<TakeOver> {
+        self.on_lease(|link| link.transaction(|c| mastership::take_over(c, generation, lease)))
+    }
+
+    fn renew(&self, fence: Fence, lease: Duration) -> Result<bool> {
+        self.on_lease(|link| link.run(|c| mastership::renew(c, fence, lease)))
+    }
+
+    fn resign(&self, fence: Fence, reason: &str) -> Result<()> {
+        self.on_lease(|link| link.transaction(|c| mastership::resign(c, fence, reason)))
+    }
+
+    fn terms(&self, limit: usize) -> Result<Vec<Term>> {
+        self.connections.run(|c| mastership::terms(c, limit))
+    }
+
+    fn epoch(&self) -> Result<Option<Epoch>> {
+        self.connections.run(mastership::epoch)
+    }
+
+    fn register(&self, generation: &NewGeneration) -> Result<()> {
+        self.connections.write(|c| generations::register(c, generation))?;
+        *self.living.lock().unwrap_or_else(PoisonError::into_inner) = Some(generation.id);
+        self.on_lease(|link| link.run(|c| mastership::hold_life_lock(c, generation.id)))
+    }
+
+    fn beat(&self, generation: GenerationId, beat: Beat) -> Result<bool> {
+        self.connections.run(|c| generations::beat(c, generation, beat))
+    }
+
+    fn generations(&self) -> Result<Vec<Generation>> {
+        self.connections.run(generations::all)
+    }
+
+    fn drain(&self, generation: GenerationId) -> Result<Vec<Due>> {
+        self.connections.write(|c| recovery::drain(c, self.writer(Stream::Other), generation))
+    }
+
+    fn farewell(&self, generation: GenerationId) -> Result<()> {
+        self.connections.run(|c| generations::farewell(c, generation))
+    }
+
+    fn recover(&self, fence: Fence, dead: GenerationId) -> Result<Option<Recovered>> {
+        self.connections.write(|c| recovery::recover(c, self.writer(Stream::Other), fence, dead))
+    }
+
+    fn ingest(&self, batch: &[NewTask]) -> Result<Vec<Ingested>> {
+        self.connections.write(|c| ingest::ingest(c, self.writer(Stream::Ingest), batch))
+    }
+
+    fn ingest_from(&self, offset: &OffsetMove, batch: &[NewTask]) -> Result<Option<Vec<Ingested>>> {
+        self.connections.write(|c| ingest::ingest_from(c, self.writer(Stream::Ingest), offset, batch))
+    }
+
+    fn offsets(&self, topic_id: &str) -> Result<Vec<(i32, i64)>> {
+        self.connections.run(|c| ingest::offsets(c, topic_id))
+    }
+
+    fn bury(&self, letters: &[DeadLetter]) -> Result<()> {
+        self.connections.run(|c| ingest::bury(c, letters))
+    }
+
+    fn scheduled(&self, after: Option<(Timestamp, TaskId)>, until: Timestamp, limit: usize) -> Result<Vec<Due>> {
+        self.connections.run(|c| dispatch::scheduled(c, after, until, limit))
+    }
+
+    fn claim(&self, fence: Fence, orders: &[Order]) -> Result<Claimed> {
+        self.connections.write(|c| dispatch::claim(c, self.writer(Stream::Claim), fence, orders))
+    }
+
+    fn expire(&self, fence: Fence, overdue: &[Due]) -> Result<Vec<TaskId>> {
+        self.connections.write(|c| dispatch::expire(c, self.writer(Stream::Claim), fence, overdue))
+    }
+
+    fn loads(&self) -> Result<Vec<GenerationLoad>> {
+        self.connections.run(generations::loads)
+    }
+
+    fn assigned(&self, generation: GenerationId, after: i64, limit: usize) -> Result<Vec<Assignment>> {
+        self.connections.run(|c| execution::assigned(c, generation, after, limit))
+    }
+
+    fn start(&self, generation: GenerationId, claims: &[Claim]) -> Result<Option<StartRecord>> {
+        self.connections.run(|c| execution::start(c, generation, claims))
+    }
+
+    fn settle(&self, generation: GenerationId, batch: &[Settlement], done: &Done) -> Result<Vec<Settled>> {
+        self.connections.write(|c| {
+            let mut deltas = Deltas::default();
+            let settled = settling::settle(c, generation, batch, &mut deltas)?;
+            execution::remove(c, generation, done)?;
+            let applied = settled.iter().filter(|one| matches!(one, Settled::Applied(_))).count();
+            generations::add_settled(c, generation, applied)?;
+            counts::write(c, self.writer(Stream::Settle), &deltas)?;
+            Ok(settled)
+        })
+    }
+
+    fn find(&self, id: TaskId) -> Result<Option<Task>> {
+        self.connections.run(|c| reading::find(c, id))
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Vec<Task>> {
+        self.connections.run(|c| reading::list(c, filter))
+    }
+
+    fn attempts(&self, id: TaskId) -> Result<Vec<Attempt>> {
+        self.connections.run(|c| reading::attempts(c, id))
+    }
+
+    fn cancel(&self, id: TaskId) -> Result<Change> {
+        self.connections.write(|c| changes::cancel(c, self.writer(Stream::Other), id))
+    }
+
+    fn resolve(&self, id: TaskId, to: Resolution) -> Result<Change> {
+        self.connections.write(|c| changes::resolve(c, self.writer(Stream::Other), id, to))
+    }
+
+    fn counts(&self) -> Result<Vec<(State, u64)>> {
+        self.connections.run(counts::read)
+    }
+
+    fn dead_letters(&self) -> Result<u64> {
+        self.connections.run(ingest::dead_letters)
+    }
+}

@@ -1,0 +1,22 @@
+//! Real servers for the tests: started when the first test asks, one for the whole test binary, gone with it.
+
+pub mod postgres;
+
+use std::io::Write as _;
+use std::net::TcpListener;
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A server cannot be had: says so past the test runner's capture, or fails where the server is required.
+pub fn missing(server: &str, why: &str, how: &str) {
+    let required = std::env::var("TASK_SCHEDULER_TEST_REQUIRE").unwrap_or_default();
+    assert!(
+        !required.split(',').any(|name| name.trim() == server),
+        "{server} is required by TASK_SCHEDULER_TEST_REQUIRE, but {why}; {how}"
+    );
+    let line = format!("\n*** SKIPPED: every test that needs {server}: {why}; {how} ***\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+}

@@ -1,0 +1,118 @@
+//! A temporary PostgreSQL from the machine's own binaries.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use diesel::Connection as _;
+use diesel::connection::SimpleConnection as _;
+use diesel::pg::PgConnection;
+
+use super::{free_port, missing};
+
+const HOW: &str = "install it (Debian: apt-get install postgresql)";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server and its folder.
+pub struct Server {
+    port: u16,
+    /// Ends the server when this process ends, however it ends: its standard input closes then.
+    _keeper: Child,
+}
+
+/// The server of this test binary; `None` where there is none to be had.
+pub fn server() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER
+        .get_or_init(|| {
+            let found = binaries();
+            if found.is_none() {
+                missing("postgres", "there is no PostgreSQL server on this machine", HOW);
+            }
+            found.map(|folder| Server::start(&folder))
+        })
+        .as_ref()
+}
+
+/// The newest version's programs.
+fn binaries() -> Option<PathBuf> {
+    let mut folders: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()))
+        .filter(|folder| folder.join("initdb").exists() && folder.join("postgres").exists())
+        .collect();
+    let version = |folder: &PathBuf| -> u32 {
+        let number = folder.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+        number.and_then(|number| number.parse().ok()).unwrap_or(0)
+    };
+    folders.sort_by_key(version);
+    folders.pop()
+}
+
+impl Server {
+    fn start(binaries: &Path) -> Self {
+        let folder = std::env::temp_dir().join(format!("task-scheduler-postgres-{}", std::process::id()));
+        let port = free_port();
+        // The server refuses to run as root.
+        let root = std::env::var("USER").is_ok_and(|user| user == "root") || is_root();
+        let script = format!(
+            "set -e; trap 'rm -rf {folder}' EXIT; mkdir -m 700 {folder}; {own} \
+             {run} {bin}/initdb -D {folder}/data -U postgres -A trust -E UTF8 --locale=C --no-sync --no-instructions >{folder}.log 2>&1; \
+             {run} {bin}/postgres -D {folder}/data -c listen_addresses=127.0.0.1 -c port={port} \
+             -c unix_socket_directories= -c max_connections=300 -c fsync=off -c shared_buffers=64MB \
+             -c log_min_messages=fatal >>{folder}.log 2>&1 & server=$!; \
+             read -r _ || true; kill -INT $server; wait $server || true; rm -f {folder}.log",
+            folder = folder.display(),
+            bin = binaries.display(),
+            own = if root { format!("chown postgres {};", folder.display()) } else { String::new() },
+            run = if root { "setpriv --reuid=postgres --regid=postgres --clear-groups --" } else { "" },
+        );
+        let keeper = Command::new("sh")
+            .args(["-c", &script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("a shell");
+        let server = Self { port, _keeper: keeper };
+        server.wait(&folder);
+        server
+    }
+
+    fn wait(&self, folder: &Path) {
+        let began = Instant::now();
+        while let Err(cause) = PgConnection::establish(&self.url()) {
+            let log = folder.with_extension("log");
+            assert!(
+                began.elapsed() < PATIENCE,
+                "PostgreSQL does not start: {cause}\n{}",
+                std::fs::read_to_string(log).unwrap_or_default()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// The URL of a new and empty schema.
+    pub fn schema(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let schema = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut connection = PgConnection::establish(&self.url()).unwrap();
+        connection.batch_execute(&format!("CREATE SCHEMA {schema}")).unwrap();
+        format!("{}?options=-csearch_path%3D{schema}", self.url())
+    }
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output().map(|output| output.stdout).unwrap_or_default();
+    std::io::stdout().flush().unwrap();
+    id.trim_ascii() == b"0"
+}
