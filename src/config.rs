@@ -1,10 +1,12 @@
 //! The settings of each component, typed and with their units. Where they come from is `cli::settings`'s matter.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use url::Url;
 
 /// Everything a node is started with.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +15,8 @@ pub struct NodeConfig {
     pub name: String,
     /// Where the embedded database and its lock file are.
     pub data_dir: PathBuf,
+    /// The cluster's database; without one, the embedded is used.
+    pub database_url: Option<DatabaseUrl>,
     /// The REST API.
     pub api: ApiConfig,
     /// The embedded queue.
@@ -23,6 +27,39 @@ pub struct NodeConfig {
     pub http: HttpConfig,
     /// How long a stop waits for calls in flight.
     pub drain: Duration,
+}
+
+/// A database's URL. Its password is never shown.
+#[derive(Clone, PartialEq)]
+pub struct DatabaseUrl(Url);
+
+impl DatabaseUrl {
+    /// Reads one: `postgres://…`. `None` if it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let url = Url::parse(text).ok()?;
+        (matches!(url.scheme(), "postgres" | "postgresql") && url.has_host()).then_some(Self(url))
+    }
+
+    /// With its password, for the client library alone.
+    pub fn secret(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = self.0.clone();
+        if shown.password().is_some() && shown.set_password(Some("***")).is_err() {
+            return f.write_str("postgres://***");
+        }
+        f.write_str(shown.as_str())
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({self})")
+    }
 }
 
 /// The REST API.
@@ -148,6 +185,7 @@ impl NodeConfig {
         Self {
             name: name.into(),
             data_dir: PathBuf::from("./data"),
+            database_url: None,
             api: ApiConfig::default(),
             queue: QueueConfig::default(),
             actors: ActorsConfig::default(),

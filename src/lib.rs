@@ -27,6 +27,12 @@
 //! 6. *Settle.* [`domain::settlement`] turns the outcome into the task's next step; [`actors::outcomes`] writes it in
 //!    batches ([`store::Store::settle`]), bound to the claim, until it is in. An ended task moves to history.
 //!
+//! # One store, two databases
+//!
+//! [`store::Store`] is written twice: [`store::sqlite`] for one process and its file, [`store::postgres`] for a cluster.
+//! One suite of tests runs on both. Where several nodes share a database, each tells the others of what they could not
+//! know ([`store::Hint`]: claims for them, tasks that came in, a master that resigned); whoever misses it looks by itself.
+//!
 //! # What must hold
 //!
 //! - **The row is the truth, messages are hints.** Losing any message between actors costs time, never a task: every

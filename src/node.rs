@@ -20,13 +20,18 @@ use crate::dashboard;
 use crate::domain::clock_map::ClockMap;
 use crate::metrics::Metrics;
 use crate::queue::embedded::EmbeddedQueue;
-use crate::store::StoreError;
+use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, StoreError};
 use crate::targets::http::HttpCaller;
 use crate::targets::log::LogTarget;
 use crate::targets::name_lookup::LOOKUPS_MAX;
 use crate::targets::router::Router;
 
+/// Connections of a node to its cluster's database, besides those of the lease and of the listener.
+const DATABASE_CONNECTIONS: u32 = 10;
+/// How fast a server's clock may run apart from this machine's.
+const DRIFT_PER_SECOND: Duration = Duration::from_micros(100);
 /// How long a stop waits for requests that are being answered.
 const API_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -82,16 +87,15 @@ pub fn run(config: NodeConfig) -> Result<(), NodeError> {
 
 fn parts(config: &NodeConfig, listener: &TcpListener, calls_runtime: &Runtime) -> Result<Parts, NodeError> {
     let clock = Clock::new();
-    let store = SqliteStore::open(&config.data_dir, clock.clone())?;
+    let store = store(config, &clock)?;
     let metrics = Metrics::new(clock.clone()).map_err(setup)?;
     let http = HttpCaller::new(&config.http).map_err(setup)?;
     let address = listener.local_addr().map_err(setup)?;
     Ok(Parts {
-        store: Arc::new(store),
+        store,
         queue: Arc::new(EmbeddedQueue::new(&config.queue)),
         target: Arc::new(Router::new(http, LogTarget)),
-        // The database is this process's own: the two clocks are one machine's and do not run apart.
-        database_clock: Arc::new(DatabaseClock::new(clock, ClockMap::default())),
+        database_clock: Arc::new(DatabaseClock::new(clock, clock_map(config))),
         metrics: Arc::new(metrics),
         status: Arc::new(Status::default()),
         config: config.actors.clone(),
@@ -100,12 +104,33 @@ fn parts(config: &NodeConfig, listener: &TcpListener, calls_runtime: &Runtime) -
     })
 }
 
+/// The cluster's, or the embedded one. A server that is away is waited for, unready; one that cannot be used is not.
+fn store(config: &NodeConfig, clock: &Clock) -> Result<Arc<dyn Store>, StoreError> {
+    let Some(url) = &config.database_url else {
+        return Ok(Arc::new(SqliteStore::open(&config.data_dir, clock.clone())?));
+    };
+    let store = PostgresStore::new(url.secret(), DATABASE_CONNECTIONS);
+    match store.prepare() {
+        Err(cause) if cause.is_passing() => log::warn!("the node waits for {url}: {cause}"),
+        prepared => prepared?,
+    }
+    Ok(Arc::new(store))
+}
+
+/// Two clocks on one machine do not run apart; a server's may be on another.
+fn clock_map(config: &NodeConfig) -> ClockMap {
+    if config.database_url.is_some() { ClockMap::new(DRIFT_PER_SECOND) } else { ClockMap::default() }
+}
+
 async fn serve(config: NodeConfig, parts: Parts, listener: TcpListener) -> Result<(), NodeError> {
     let mut signals = Signals::listen()?;
     let timer = Timer::start(parts.metrics.clock().clone()).map_err(setup)?;
     let (fatal, mut broken) = mpsc::unbounded_channel();
     let supervisor = Supervisor::new(parts.clone(), timer, fatal).start();
-    log::info!("node {} listens on {}, data in {}", parts.node.name, parts.node.address, config.data_dir.display());
+    let data = config.database_url.as_ref().map_or_else(|| config.data_dir.display().to_string(), ToString::to_string);
+    log::info!("node {} listens on {}, data in {data}", parts.node.name, parts.node.address);
+    let status = Arc::clone(&parts.status);
+    parts.store.listen(Box::new(move |hint| status.heard(&hint)));
     let server = api::serve(api_state(&config, &parts), listener, dashboard::routes).map_err(setup)?;
     let handle = server.handle();
     actix::spawn(server);

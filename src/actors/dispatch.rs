@@ -18,6 +18,8 @@ const READ_ON: Duration = Duration::from_secs(3);
 const CAPACITY: usize = 20_000;
 /// Most rows of one read.
 const READ_MAX: usize = 2_000;
+/// Most reads of one pass.
+const READS_MAX: usize = 4;
 /// Most claims in one transaction.
 const CLAIM_MAX: usize = 1_000;
 /// Time between sweeps for what a hint has missed.
@@ -26,8 +28,10 @@ const SWEEP: Duration = Duration::from_secs(1);
 const SWEEP_MAX: usize = 500;
 /// A generation whose heartbeat counter has stood still this long gets nothing.
 const SILENT: Duration = Duration::from_millis(1_500);
+/// Behind every other id of an instant.
+const LAST_ID: TaskId = TaskId(uuid::Uuid::max());
 /// Without credit: the Executor says when there is some, and this is how long to wait for its word.
-const CREDIT_WAIT: Duration = Duration::from_millis(100);
+const CREDIT_WAIT: Duration = Duration::from_millis(20);
 
 /// What the Dispatcher owns: a picture of the near future, and what it knows of the executors.
 pub struct Dispatch {
@@ -72,6 +76,11 @@ impl Dispatch {
         self.ahead.insert(tasks);
     }
 
+    /// Other processes have scheduled tasks from `first` on.
+    pub fn wake(&mut self, first: Timestamp) {
+        self.ahead.doubt(first);
+    }
+
     /// One pass under `fence`.
     pub fn pass(&mut self, fence: Fence) -> Result<Passed> {
         let now = self.parts.database_clock.now();
@@ -96,18 +105,23 @@ impl Dispatch {
     }
 
     fn read_on(&mut self, now: Timestamp) -> Result<()> {
-        let reached = self.ahead.horizon();
-        let far_enough = reached.is_some_and(|(at, _)| at >= now.plus(READ_ON));
-        if far_enough || !self.ahead.has_room() {
-            return Ok(());
+        for _ in 0..READS_MAX {
+            if self.is_read(now) {
+                break;
+            }
+            let until = now.plus(WINDOW);
+            let read = self.parts.store.scheduled(self.ahead.horizon(), until, READ_MAX)?;
+            // A short read has seen everything until `until`; a full one only until its last row.
+            let end: Key = (until, LAST_ID);
+            let reached = read.last().filter(|_| read.len() >= READ_MAX).map_or(end, Due::key);
+            self.ahead.extend(&read, reached);
         }
-        let until = now.plus(WINDOW);
-        let read = self.parts.store.scheduled(reached, until, READ_MAX)?;
-        // A short read has seen everything until `until`; a full one only until its last row.
-        let end: Key = (until, TaskId(uuid::Uuid::max()));
-        let reached = read.last().filter(|_| read.len() >= READ_MAX).map_or(end, Due::key);
-        self.ahead.extend(&read, reached);
         Ok(())
+    }
+
+    /// It has read far enough, or has no room for more.
+    fn is_read(&self, now: Timestamp) -> bool {
+        self.ahead.horizon().is_some_and(|(at, _)| at >= now.plus(READ_ON)) || !self.ahead.has_room()
     }
 
     fn sweep(&mut self) -> Result<()> {
@@ -180,6 +194,9 @@ impl Dispatch {
         let sweep = self.swept.map_or(Duration::ZERO, |swept| swept.plus(SWEEP).since(now));
         if self.ahead.has_ready() {
             return if has_credit { Duration::ZERO } else { CREDIT_WAIT.min(sweep) };
+        }
+        if !self.is_read(self.parts.database_clock.now()) {
+            return Duration::ZERO;
         }
         let lead = self.parts.config.claim_lead;
         let ripe = self.ahead.next_due().map(|due_at| {

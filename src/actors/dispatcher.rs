@@ -11,17 +11,12 @@ use super::dispatch::{Dispatch, Passed};
 use super::master_resolver::MasterChanged;
 use super::parts::{Parts, blocking};
 use super::set::Set;
-use super::status::{Credited, Scheduled};
+use super::status::{Assigned, Credited, Scheduled, Woken};
 use super::vital::{Vital, vital_signs};
-use crate::domain::Due;
 use crate::domain::mastership::Mastership;
+use crate::domain::{Due, Timestamp};
 use crate::metrics::ActorName;
 use crate::store::{Fence, Result, StoreError};
-
-/// There are new claims for this generation. A hint.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "()")]
-pub struct Assigned;
 
 /// A follower looks this often whether it still is one; `MasterChanged` wakes it at once.
 const FOLLOW: Duration = Duration::from_secs(1);
@@ -39,6 +34,8 @@ pub struct Dispatcher {
     dispatch: Option<Box<Dispatch>>,
     /// Hints that came in meanwhile.
     hints: Vec<Due>,
+    /// Others have scheduled tasks, the first of them due then.
+    woken: Option<Timestamp>,
     /// Something came in during the pass that wants another at once.
     again: bool,
     timer: Option<SpawnHandle>,
@@ -59,6 +56,7 @@ impl Dispatcher {
             executor,
             flag: Mastership::Follower,
             hints: Vec::new(),
+            woken: None,
             again: false,
             timer: None,
         }
@@ -77,7 +75,7 @@ impl Dispatcher {
             ctx.cancel_future(timer);
         }
         self.again = false;
-        let hints = std::mem::take(&mut self.hints);
+        let (hints, woken) = (std::mem::take(&mut self.hints), self.woken.take());
         let Some(epoch) = self.flag.epoch_at(self.parts.metrics.clock().mono()) else {
             dispatch.clear();
             self.dispatch = Some(dispatch);
@@ -88,6 +86,9 @@ impl Dispatcher {
         let fence = Fence { epoch, generation: self.set.generation };
         let passed = blocking(move || {
             dispatch.hint(&hints);
+            if let Some(first) = woken {
+                dispatch.wake(first);
+            }
             let passed = dispatch.pass(fence);
             Ok((dispatch, passed))
         });
@@ -163,6 +164,15 @@ impl Handler<Scheduled> for Dispatcher {
 
     fn handle(&mut self, hint: Scheduled, ctx: &mut Self::Context) {
         self.hints.extend(hint.tasks);
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Woken> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, woken: Woken, ctx: &mut Self::Context) {
+        self.woken = Some(self.woken.map_or(woken.first, |first| first.min(woken.first)));
         self.wake(ctx);
     }
 }

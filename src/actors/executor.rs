@@ -10,9 +10,9 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::calls::Freed;
-use super::dispatcher::Assigned;
 use super::parts::{Parts, blocking};
 use super::set::Set;
+use super::status::Assigned;
 use super::vital::{Vital, vital_signs};
 use crate::domain::look_ahead::LookAhead;
 use crate::domain::recent::Recent;

@@ -9,6 +9,7 @@ use actix::prelude::*;
 
 use super::parts::{Parts, blocking};
 use super::set::Set;
+use super::status::Resigned;
 use super::vital::{Vital, vital_signs};
 use crate::domain::liveness::Liveness;
 use crate::domain::mastership::Mastership;
@@ -37,6 +38,8 @@ pub struct MasterResolver {
     flag: Mastership,
     renewed: Mono,
     liveness: Option<Liveness>,
+    /// Until the next pass; `None` while one is under way.
+    timer: Option<SpawnHandle>,
 }
 
 #[derive(Message)]
@@ -60,6 +63,7 @@ impl MasterResolver {
             flag: Mastership::Follower,
             renewed: Mono::default(),
             liveness: Some(Liveness::default()),
+            timer: None,
         }
     }
 
@@ -76,7 +80,7 @@ impl MasterResolver {
         blocking(move || resolve.run(liveness)).into_actor(self).map(move |result, actor, ctx: &mut Context<Self>| {
             drop(begun);
             actor.take_in(result);
-            ctx.notify_later(Tick, actor.parts.config.resolve);
+            actor.timer = Some(ctx.notify_later(Tick, actor.parts.config.resolve));
         })
     }
 
@@ -208,8 +212,21 @@ impl Handler<Tick> for MasterResolver {
     type Result = ();
 
     fn handle(&mut self, _: Tick, ctx: &mut Self::Context) {
+        self.timer = None;
         let pass = self.pass();
         ctx.spawn(pass);
+    }
+}
+
+impl Handler<Resigned> for MasterResolver {
+    type Result = ();
+
+    fn handle(&mut self, _: Resigned, ctx: &mut Self::Context) {
+        // Unless a pass is under way, which sees it.
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+            ctx.notify(Tick);
+        }
     }
 }
 

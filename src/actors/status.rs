@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use actix::{Message, Recipient};
 use tokio::sync::{Notify, watch};
 
-use crate::domain::{Due, GenerationId};
+use crate::domain::{Due, GenerationId, Timestamp};
+use crate::store::Hint;
 
 /// Tasks that are scheduled now: stored, retried, recovered. A hint.
 #[derive(Debug, Message)]
@@ -21,32 +22,58 @@ pub struct Scheduled {
 #[rtype(result = "()")]
 pub struct Credited;
 
+/// Other processes scheduled tasks, the first of them due at this instant. A hint.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Woken {
+    /// The earliest.
+    pub first: Timestamp,
+}
+
+/// There are new claims for this generation. A hint.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Assigned;
+
+/// The master has resigned. A hint.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Resigned;
+
+/// Whom hints are for, in the set that works.
+pub struct Ears {
+    /// The Dispatcher.
+    pub scheduled: Recipient<Scheduled>,
+    /// The Dispatcher.
+    pub credited: Recipient<Credited>,
+    /// The Dispatcher.
+    pub woken: Recipient<Woken>,
+    /// The Executor.
+    pub assigned: Recipient<Assigned>,
+    /// The MasterResolver.
+    pub resigned: Recipient<Resigned>,
+}
+
 /// Shared between the actors, the API and the node.
 #[derive(Default)]
 pub struct Status {
     stopping: AtomicBool,
     ingested: Notify,
     generation: watch::Sender<Option<GenerationId>>,
-    hints: Mutex<Hints>,
-}
-
-#[derive(Default)]
-struct Hints {
-    scheduled: Option<Recipient<Scheduled>>,
-    credited: Option<Recipient<Credited>>,
+    ears: Mutex<Option<Ears>>,
 }
 
 impl Status {
-    /// The set of `generation` works; its Dispatcher takes hints.
-    pub fn alive(&self, generation: GenerationId, scheduled: Recipient<Scheduled>, credited: Recipient<Credited>) {
-        *self.hints() = Hints { scheduled: Some(scheduled), credited: Some(credited) };
+    /// The set of `generation` works and takes hints.
+    pub fn alive(&self, generation: GenerationId, ears: Ears) {
+        *self.ears() = Some(ears);
         self.generation.send_replace(Some(generation));
     }
 
     /// The set is down.
     pub fn down(&self) {
         self.generation.send_replace(None);
-        *self.hints() = Hints::default();
+        *self.ears() = None;
     }
 
     /// The node stops: no more submissions.
@@ -88,8 +115,8 @@ impl Status {
         if tasks.is_empty() {
             return;
         }
-        if let Some(dispatcher) = &self.hints().scheduled
-            && dispatcher.try_send(Scheduled { tasks }).is_err()
+        if let Some(ears) = &*self.ears()
+            && ears.scheduled.try_send(Scheduled { tasks }).is_err()
         {
             log::debug!("the dispatcher's mailbox is full or closed; its sweep will find the tasks");
         }
@@ -97,10 +124,27 @@ impl Status {
 
     /// Tells the Dispatcher that an executor has room again. A hint: it looks by itself too.
     pub fn credited(&self) {
-        if let Some(dispatcher) = &self.hints().credited
-            && dispatcher.try_send(Credited).is_err()
+        if let Some(ears) = &*self.ears()
+            && ears.credited.try_send(Credited).is_err()
         {
             log::debug!("the dispatcher's mailbox is full or closed; it looks for credit by itself");
+        }
+    }
+
+    /// Passes on what another process did. A hint: every actor looks by itself too.
+    pub fn heard(&self, hint: &Hint) {
+        let ears = self.ears();
+        let Some(ears) = &*ears else { return };
+        let told = match hint {
+            Hint::Assigned(generations) if self.generation().is_some_and(|own| generations.contains(&own)) => {
+                ears.assigned.try_send(Assigned).is_ok()
+            }
+            Hint::Assigned(_) => true,
+            Hint::Scheduled(first) => ears.woken.try_send(Woken { first: *first }).is_ok(),
+            Hint::Resigned => ears.resigned.try_send(Resigned).is_ok(),
+        };
+        if !told {
+            log::debug!("a mailbox is full or closed; its actor looks by itself");
         }
     }
 
@@ -114,7 +158,7 @@ impl Status {
         self.ingested.notified().await;
     }
 
-    fn hints(&self) -> std::sync::MutexGuard<'_, Hints> {
-        self.hints.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ears(&self) -> std::sync::MutexGuard<'_, Option<Ears>> {
+        self.ears.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -22,6 +22,7 @@ use super::kafka_ingest::KafkaIngest;
 use super::master_resolver::MasterResolver;
 use super::parts::{Parts, blocking};
 use super::set::{Died, Set};
+use super::status::Ears;
 use super::timer::Timer;
 use super::vital::{Pass, Ping};
 use crate::domain::GenerationId;
@@ -86,6 +87,7 @@ impl Supervisor {
         let parts = self.parts.clone();
         let generation = GenerationId(Uuid::now_v7());
         blocking(move || {
+            parts.store.prepare()?;
             parts.store.register(&NewGeneration {
                 id: generation,
                 node: parts.node.name.clone(),
@@ -119,11 +121,18 @@ impl Supervisor {
         };
         let (p, s) = (parts.clone(), set.clone());
         let executor = running.add(ActorName::Executor, move || Executor::new(p, s));
-        let (p, s, to) = (parts.clone(), set.clone(), executor.recipient());
+        let (p, s, to) = (parts.clone(), set.clone(), executor.clone().recipient());
         let dispatcher = running.add(ActorName::Dispatcher, move || Dispatcher::new(p, s, to));
-        parts.status.alive(generation, dispatcher.clone().recipient(), dispatcher.clone().recipient());
-        let (p, s, to) = (parts.clone(), set.clone(), dispatcher.recipient());
-        running.add(ActorName::MasterResolver, move || MasterResolver::new(p, s, to));
+        let (p, s, to) = (parts.clone(), set.clone(), dispatcher.clone().recipient());
+        let resolver = running.add(ActorName::MasterResolver, move || MasterResolver::new(p, s, to));
+        let ears = Ears {
+            scheduled: dispatcher.clone().recipient(),
+            credited: dispatcher.clone().recipient(),
+            woken: dispatcher.recipient(),
+            assigned: executor.recipient(),
+            resigned: resolver.recipient(),
+        };
+        parts.status.alive(generation, ears);
         let (p, s) = (parts.clone(), set.clone());
         running.add(ActorName::Heartbeat, move || Heartbeat::new(p, s));
         let p = parts.clone();

@@ -8,7 +8,7 @@ use super::output::print;
 use super::settings::Settings;
 use super::settings_args::DataDirArgs;
 use crate::store::StoreError;
-use crate::store::sqlite;
+use crate::store::{postgres, sqlite};
 
 /// Its arguments.
 #[derive(Debug, Args)]
@@ -23,14 +23,18 @@ pub struct Migrate {
 impl Migrate {
     /// Applies what is lacking, and prints the names of the steps.
     pub fn run(self) -> Result<(), Failure> {
-        let folder = Settings::of_process(&self.settings.0).accepted()?.data_dir;
-        let applied = sqlite::migrate(&folder).map_err(|error| Failure::new(code(&error), error.to_string()))?;
+        let config = Settings::of_process(&self.settings.0).accepted()?;
+        let (applied, place) = match &config.database_url {
+            Some(url) => (postgres::migrate(url.secret()), url.to_string()),
+            None => (sqlite::migrate(&config.data_dir), config.data_dir.display().to_string()),
+        };
+        let applied = applied.map_err(|error| Failure::new(code(&error), error.to_string()))?;
         if self.json {
             return print(&json!({ "applied": applied }).to_string());
         }
         let mut lines: Vec<String> = applied.iter().map(|name| format!("applied {name}")).collect();
         if lines.is_empty() {
-            lines.push(format!("nothing to do: {} is up to date", folder.display()));
+            lines.push(format!("nothing to do: {place} is up to date"));
         }
         print(&lines.join("\n"))
     }

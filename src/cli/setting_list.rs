@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::setting::{Field, Setting};
+use crate::config::DatabaseUrl;
 use crate::domain::time::millis_of;
 
 const NODE: &str = "Node";
@@ -44,7 +45,7 @@ macro_rules! count {
 }
 
 /// All of them, in the order of `--help`.
-pub static SETTINGS: [Setting; 24] = [
+pub static SETTINGS: [Setting; 25] = [
     setting(
         NODE,
         "listen",
@@ -93,6 +94,27 @@ pub static SETTINGS: [Setting; 24] = [
             get: |config| config.data_dir.display().to_string(),
         },
     ),
+    Setting {
+        default_words: Some("none: the embedded file in --data-dir"),
+        ..setting(
+            NODE,
+            "database-url",
+            "URL",
+            "The PostgreSQL of a cluster; all nodes on it are one cluster",
+            Field::Text {
+                allowed: "nothing, or a URL like postgres://user:password@host:5432/database",
+                put: |config, text| {
+                    let url = DatabaseUrl::parse(text);
+                    let fits = text.is_empty() || url.is_some();
+                    if fits {
+                        config.database_url = url;
+                    }
+                    fits
+                },
+                get: |config| config.database_url.as_ref().map(ToString::to_string).unwrap_or_default(),
+            },
+        )
+    },
     setting(
         NODE,
         "slots",
@@ -319,6 +341,7 @@ mod tests {
                 Field::Switch { .. } => "true".to_owned(),
                 Field::List { .. } if setting.flag == "http-ambiguous-status" => "503".to_owned(),
                 Field::List { .. } => "10.0.0.0".to_owned(),
+                Field::Text { .. } if setting.flag == "database-url" => "postgres://u:p@h/d".to_owned(),
                 Field::Text { .. } => "[::1]:80".to_owned(),
             };
             let mut config = default.clone();
@@ -338,6 +361,8 @@ mod tests {
             ("listen", "8080"),
             ("name", ""),
             ("data-dir", ""),
+            ("database-url", "mysql://h/d"),
+            ("database-url", "host=h"),
             ("slots", "0"),
             ("slots", "10001"),
             ("slots", "many"),

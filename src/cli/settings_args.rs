@@ -53,7 +53,7 @@ impl FromArgMatches for SettingsArgs {
 
 impl Args for DataDirArgs {
     fn augment_args(command: Command) -> Command {
-        with_settings(command, |setting| setting.flag == "data-dir")
+        with_settings(command, |setting| matches!(setting.flag, "data-dir" | "database-url"))
     }
 
     fn augment_args_for_update(command: Command) -> Command {

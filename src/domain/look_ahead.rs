@@ -78,6 +78,12 @@ impl LookAhead {
         self.shed();
     }
 
+    /// Others may have scheduled anything from `first` on: the index is read again from there.
+    pub fn doubt(&mut self, first: Timestamp) {
+        let before = (Timestamp::from_micros(first.micros().saturating_sub(1)), TaskId(uuid::Uuid::max()));
+        self.horizon = self.horizon.map(|horizon| horizon.min(before));
+    }
+
     /// A task that is no longer to be claimed.
     pub fn cancel(&mut self, id: TaskId) {
         if let Some(due) = self.tasks.remove(&id) {
@@ -255,5 +261,19 @@ mod tests {
             }
             prop_assert!(table.is_empty(), "missed {:?}", table);
         }
+    }
+
+    #[test]
+    fn what_is_doubted_is_read_again_and_is_there_once() {
+        let t = Timestamp::from_micros;
+        let mut ahead = LookAhead::new(10);
+        let early = due(1, 10, 0);
+        ahead.extend(&[early, due(2, 30, 0)], (t(50), TaskId(Uuid::max())));
+        ahead.doubt(t(20));
+        assert_eq!(ahead.horizon().map(|(at, _)| at), Some(t(19)));
+        ahead.extend(&[due(3, 20, 0), due(2, 30, 0)], (t(50), TaskId(Uuid::max())));
+        assert_eq!(ahead.take_due(t(50), 9).len(), 3);
+        ahead.doubt(t(90));
+        assert_eq!(ahead.horizon().map(|(at, _)| at), Some(t(50)), "what is not read yet needs no doubt");
     }
 }

@@ -21,11 +21,18 @@ use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Ta
 pub use error::StoreError;
 pub use records::*;
 
+/// Whom to tell of what other processes did.
+pub type Hear = Box<dyn Fn(Hint) + Send>;
+
 /// What a call gives back.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// The task database.
 pub trait Store: Send + Sync + 'static {
+    /// Brings the schema up to date, if this program may; nothing where it is so already.
+    fn prepare(&self) -> Result<()>;
+    /// Lets `hear` know what other processes do on this database, as long as this store lives. Hints: any may be lost.
+    fn listen(&self, hear: Hear);
     /// The database's clock now.
     fn now(&self) -> Result<Timestamp>;
 

@@ -255,6 +255,17 @@ pub struct Filter {
     pub limit: usize,
 }
 
+/// What another process did on the same database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// It claimed tasks for these generations.
+    Assigned(Vec<GenerationId>),
+    /// It scheduled tasks, the first of them due at this instant.
+    Scheduled(Timestamp),
+    /// It is master no more.
+    Resigned,
+}
+
 /// How a change that a person asked for ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {

@@ -13,6 +13,8 @@
 )]
 
 mod harness;
+#[path = "../services/mod.rs"]
+mod services;
 
 mod api;
 mod bad_input;
@@ -20,6 +22,7 @@ mod command_line;
 mod crash;
 mod disk_full;
 mod firing;
+mod nodes;
 mod settings;
 mod stop;
 mod tls;

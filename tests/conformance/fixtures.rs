@@ -52,7 +52,7 @@ pub fn postgres() -> Option<Fixture> {
     let server = crate::services::postgres::server()?;
     Some(Fixture::new(Arc::new(|_: &Path, _| {
         let store = PostgresStore::new(&server.schema(), 3);
-        store.migrate()?;
+        store.prepare()?;
         Ok(Box::new(store))
     })))
 }

@@ -27,7 +27,7 @@ struct Shared {
 impl Shared {
     fn new() -> Option<Self> {
         let url = server()?.schema();
-        PostgresStore::new(&url, 1).migrate().unwrap();
+        PostgresStore::new(&url, 1).prepare().unwrap();
         Some(Self { url })
     }
 

@@ -53,6 +53,12 @@ impl Link {
         self.classified(done)
     }
 
+    /// What others have notified since the last look.
+    pub fn notifications(&mut self) -> Result<Vec<String>> {
+        let heard = self.connection.notifications_iter().map(|one| Ok(one?.payload)).collect();
+        self.classified(heard)
+    }
+
     /// It cannot be used again.
     pub fn is_broken(&self) -> bool {
         self.broken
@@ -133,6 +139,11 @@ impl Connections {
             .error_handler(Box::new(diesel::r2d2::NopErrorHandler))
             .build_unchecked(Maker { url: url.clone() });
         Self { url, pool, lease: Mutex::new(None) }
+    }
+
+    /// Of the server.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// Runs `work` in a transaction.

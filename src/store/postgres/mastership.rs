@@ -36,8 +36,8 @@ fn life_key(generation: GenerationId) -> i32 {
 struct Holder;
 
 impl Words for Holder {
-    const SQL: &'static str = "SELECT generation FROM master_lease";
-    type Row = Nullable<Uuid>;
+    const SQL: &'static str = "SELECT generation, expires_at BETWEEN now_us() AND now_us() + ? FROM master_lease";
+    type Row = (Nullable<Uuid>, Bool);
 }
 
 struct LifeLockIsFree;
@@ -89,12 +89,8 @@ impl Words for BeginTerm {
 
 /// Takes the next epoch if no lease is valid, or if its holder's process is gone.
 pub fn take_over(c: &mut PgConnection, me: GenerationId, lease: Duration) -> Result<TakeOver> {
-    // A set that was given up meanwhile must not depose the one that followed it.
-    if hold_alive(c, &[me])?.is_empty() {
-        return Ok(TakeOver::Lost);
-    }
     let (mine, lease) = (Key::from(me), micros_of(lease));
-    let holder: Option<Key> = statement::<Holder, Value<'_>>(&[]).get_result(c)?;
+    let (holder, valid): (Option<Key>, bool) = statement::<Holder, _>(&[Value::Int(lease)]).get_result(c)?;
     // Its own lease may be taken anew: whoever asks has lost sight of it.
     let (own, killed) = match holder {
         Some(holder) if holder == mine => (true, false),
@@ -104,6 +100,10 @@ pub fn take_over(c: &mut PgConnection, me: GenerationId, lease: Duration) -> Res
         }
         None => (false, false),
     };
+    // Most looks end here. And a set that was given up must not depose the one that followed it.
+    if valid && !own && !killed || hold_alive(c, &[me])?.is_empty() {
+        return Ok(TakeOver::Lost);
+    }
     let taken: Option<i64> = statement::<TakeLease, _>(&[
         Value::Key(mine),
         Value::Int(lease),

@@ -13,6 +13,7 @@ mod execution;
 mod generations;
 mod ingest;
 mod late;
+mod listen;
 mod mastership;
 mod migrate;
 mod moves;
@@ -21,21 +22,22 @@ mod recovery;
 mod settling;
 mod value;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use connection::Connections;
 use counts::{Stream, Writer};
+use listen::{Listener, tell};
 pub use migrate::migrate;
 use uuid::Uuid;
 
 use super::counts::Deltas;
 use super::key::Key;
 use super::records::{
-    Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Filter, Generation, GenerationLoad, Ingested,
+    Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Filter, Generation, GenerationLoad, Hint, Ingested,
     NewGeneration, OffsetMove, Order, Recovered, Resolution, Settled, Settlement, StartRecord, TakeOver, Term,
 };
-use super::{Result, Store};
+use super::{Hear, Result, Store};
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Task, TaskId, Timestamp};
 
 /// The schema this program knows; see `schema_version` in the migrations.
@@ -48,27 +50,35 @@ pub struct PostgresStore {
     process: Key,
     /// The generation whose life lock the lease's connection holds.
     living: Mutex<Option<GenerationId>>,
+    /// Gone with this store: who listens for it ends then.
+    alive: Arc<()>,
 }
 
 impl PostgresStore {
     /// Over at most `connections` connections, besides the lease's own. None is made yet.
     pub fn new(url: &str, connections: u32) -> Self {
-        Self { connections: Connections::new(url, connections), process: Key(Uuid::now_v7()), living: Mutex::default() }
-    }
-
-    /// Brings the schema up to date.
-    ///
-    /// # Errors
-    /// The server is away, refuses a step, or the database was made by a newer program.
-    pub fn migrate(&self) -> Result<()> {
-        for step in migrate::apply(&self.connections)? {
-            log::info!("applied migration {step}");
+        Self {
+            connections: Connections::new(url, connections),
+            process: Key(Uuid::now_v7()),
+            living: Mutex::default(),
+            alive: Arc::default(),
         }
-        Ok(())
     }
 
     fn writer(&self, stream: Stream) -> Writer {
         Writer { process: self.process, stream }
+    }
+
+    /// Tells other processes of what is scheduled now.
+    fn tell_stored(&self, c: &mut diesel::PgConnection, outcomes: &[Ingested]) -> Result<()> {
+        let due = |outcome: &Ingested| match outcome {
+            Ingested::Stored(due) => Some(due.due_at),
+            Ingested::Same | Ingested::Conflict => None,
+        };
+        match outcomes.iter().filter_map(due).min() {
+            Some(first) => tell(c, self.process, &Hint::Scheduled(first)),
+            None => Ok(()),
+        }
     }
 
     /// On the lease's connection, which holds the life lock of the current generation again whenever it is made anew.
@@ -83,6 +93,20 @@ impl PostgresStore {
 }
 
 impl Store for PostgresStore {
+    fn prepare(&self) -> Result<()> {
+        for step in migrate::apply(&self.connections)? {
+            log::info!("applied migration {step}");
+        }
+        Ok(())
+    }
+
+    fn listen(&self, hear: Hear) {
+        let listener = Listener::new(self.connections.url(), self.process, Arc::downgrade(&self.alive), hear);
+        if let Err(cause) = std::thread::Builder::new().name("listen".to_owned()).spawn(move || listener.run()) {
+            log::error!("nothing is heard of other nodes, their work is found by looking: {cause}");
+        }
+    }
+
     fn now(&self) -> Result<Timestamp> {
         self.connections.run(generations::now)
     }
@@ -96,7 +120,12 @@ impl Store for PostgresStore {
     }
 
     fn resign(&self, fence: Fence, reason: &str) -> Result<()> {
-        self.on_lease(|link| link.transaction(|c| mastership::resign(c, fence, reason)))
+        self.on_lease(|link| {
+            link.transaction(|c| {
+                mastership::resign(c, fence, reason)?;
+                tell(c, self.process, &Hint::Resigned)
+            })
+        })
     }
 
     fn terms(&self, limit: usize) -> Result<Vec<Term>> {
@@ -134,11 +163,19 @@ impl Store for PostgresStore {
     }
 
     fn ingest(&self, batch: &[NewTask]) -> Result<Vec<Ingested>> {
-        self.connections.write(|c| ingest::ingest(c, self.writer(Stream::Ingest), batch))
+        self.connections.write(|c| {
+            let outcomes = ingest::ingest(c, self.writer(Stream::Ingest), batch)?;
+            self.tell_stored(c, &outcomes)?;
+            Ok(outcomes)
+        })
     }
 
     fn ingest_from(&self, offset: &OffsetMove, batch: &[NewTask]) -> Result<Option<Vec<Ingested>>> {
-        self.connections.write(|c| ingest::ingest_from(c, self.writer(Stream::Ingest), offset, batch))
+        self.connections.write(|c| {
+            let outcomes = ingest::ingest_from(c, self.writer(Stream::Ingest), offset, batch)?;
+            self.tell_stored(c, outcomes.as_deref().unwrap_or_default())?;
+            Ok(outcomes)
+        })
     }
 
     fn offsets(&self, topic_id: &str) -> Result<Vec<(i32, i64)>> {
@@ -154,7 +191,17 @@ impl Store for PostgresStore {
     }
 
     fn claim(&self, fence: Fence, orders: &[Order]) -> Result<Claimed> {
-        self.connections.write(|c| dispatch::claim(c, self.writer(Stream::Claim), fence, orders))
+        self.connections.write(|c| {
+            let claimed = dispatch::claim(c, self.writer(Stream::Claim), fence, orders)?;
+            if let Claimed::Done { claims, .. } = &claimed {
+                // The master's own node is told by the master.
+                let others: Vec<_> = claims.iter().map(|(id, _)| *id).filter(|id| *id != fence.generation).collect();
+                if !others.is_empty() {
+                    tell(c, self.process, &Hint::Assigned(others))?;
+                }
+            }
+            Ok(claimed)
+        })
     }
 
     fn expire(&self, fence: Fence, overdue: &[Due]) -> Result<Vec<TaskId>> {

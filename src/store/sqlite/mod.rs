@@ -36,7 +36,7 @@ use super::records::{
     NewGeneration, OffsetMove, Order, Recovered, Resolution, Settled, Settlement, Standing, StartRecord, TakeOver,
     Term,
 };
-use super::{Result, Store};
+use super::{Hear, Result, Store};
 use crate::clock::Clock;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Task, TaskId, Timestamp};
 
@@ -71,6 +71,15 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
+    fn prepare(&self) -> Result<()> {
+        // Done when it was opened: the file is this process's alone.
+        Ok(())
+    }
+
+    fn listen(&self, _: Hear) {
+        // There is no other process.
+    }
+
     fn now(&self) -> Result<Timestamp> {
         Ok(self.clock.wall())
     }

@@ -41,6 +41,14 @@ impl Node {
         node
     }
 
+    /// The same, not ready yet.
+    pub fn starting(flags: &[&str]) -> Self {
+        let own = tempfile::tempdir().unwrap();
+        let mut node = Self::launched(&own.path().join("data"), flags);
+        node._own = Some(own);
+        node
+    }
+
     /// In a folder of the test's.
     pub fn in_folder(folder: &Path, flags: &[&str]) -> Self {
         let mut node = Self::launched(folder, flags);
@@ -140,7 +148,8 @@ impl Node {
         }
     }
 
-    fn until_ready(&mut self) {
+    /// Waits until it takes submissions.
+    pub fn until_ready(&mut self) {
         let until = Instant::now() + PATIENCE;
         let url = self.url("/readyz");
         while !http::try_request("GET", &url, &[], b"").is_ok_and(|answer| answer.status == 200) {

@@ -1,0 +1,61 @@
+//! Several nodes on one PostgreSQL.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Node, http};
+use crate::services::postgres::server;
+
+/// Nodes on a schema of their own.
+pub struct Cluster {
+    /// The URL of the schema.
+    pub url: String,
+    /// The nodes, `node-0` first.
+    pub nodes: Vec<Node>,
+}
+
+impl Cluster {
+    /// So many nodes, started at once; `None` where there is no server.
+    pub fn start(nodes: usize) -> Option<Self> {
+        let url = server()?.schema();
+        let nodes = (0..nodes).map(|n| Node::starting(&Self::flags(&url, &format!("node-{n}")))).collect();
+        let mut cluster = Self { url, nodes };
+        cluster.nodes.iter_mut().for_each(Node::until_ready);
+        Some(cluster)
+    }
+
+    fn flags<'a>(url: &'a str, name: &'a str) -> [&'a str; 4] {
+        ["--database-url", url, "--name", name]
+    }
+
+    /// `/v1/cluster` of a node.
+    pub fn seen_by(&self, node: usize) -> Value {
+        http::get(&self.nodes[node].url("/v1/cluster")).json()
+    }
+
+    /// The number of the node that is master, as node `by` sees it.
+    pub fn master(&self, by: usize) -> Option<usize> {
+        let seen = self.seen_by(by);
+        let name = seen["nodes"].as_array().unwrap().iter().find(|node| node["is_master"] == true)?["name"].clone();
+        name.as_str().unwrap().strip_prefix("node-")?.parse().ok()
+    }
+
+    /// The counts by state.
+    pub fn counts(&self, by: usize) -> Value {
+        http::get(&self.nodes[by].url("/v1/stats")).json()["tasks"].clone()
+    }
+
+    /// Submits `tasks` tasks for `hook` to a node in one batch, due evenly over `spread` from `delay` on; their ids.
+    pub fn submit(&self, to: usize, hook: &str, tasks: usize, (delay, spread): (Duration, Duration)) -> Vec<String> {
+        let one = |n: usize| {
+            let due = delay + spread.mul_f64(n as f64 / tasks as f64);
+            json!({"delay_ms": due.as_millis() as u64, "target": {"type": "http", "url": hook}})
+        };
+        let batch: Vec<Value> = (0..tasks).map(one).collect();
+        let answer = http::post_json(&self.nodes[to].url("/v1/tasks/batch"), &Value::from(batch));
+        assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+        let results = answer.json();
+        results["results"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
+    }
+}
