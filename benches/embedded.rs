@@ -25,6 +25,8 @@ mod figures;
 #[path = "../tests/cluster/harness/mod.rs"]
 mod harness;
 mod raw;
+#[path = "../tests/services/mod.rs"]
+mod services;
 
 fn main() -> ExitCode {
     let short = std::env::var_os("TASK_SCHEDULER_TEST_SHORT").is_some();

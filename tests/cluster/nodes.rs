@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::harness::cluster::Cluster;
 use crate::harness::node::until;
 use crate::harness::{Receiver, http};
+use crate::services::postgres::own_server;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -35,7 +36,6 @@ fn lateness(receiver: &Receiver) -> Vec<f64> {
 #[test]
 fn nodes_that_start_together_have_one_master_and_epochs_rise_by_one() {
     let Some(cluster) = Cluster::start(3) else { return };
-    until("somebody is master", SOON, || cluster.master(0).is_some());
     let seen: Vec<_> = (0..3).map(|node| cluster.seen_by(node)).collect();
     for view in &seen {
         let nodes = view["nodes"].as_array().unwrap();
@@ -53,7 +53,6 @@ fn every_node_executes_and_each_task_is_called_once() {
     const TASKS: usize = 1_000;
     let Some(cluster) = Cluster::start(3) else { return };
     let receiver = Receiver::start();
-    until("somebody is master", SOON, || cluster.master(0).is_some());
     let over = (Duration::from_millis(500), Duration::from_secs(4));
     let ids: Vec<String> = (0..3).flat_map(|node| cluster.submit(node, &receiver.url("/"), TASKS, over)).collect();
     until("all have succeeded", SOON, || cluster.counts(1)["succeeded"] == 3 * TASKS);
@@ -80,7 +79,6 @@ fn every_node_executes_and_each_task_is_called_once() {
 fn what_is_due_at_once_is_called_at_once_wherever_it_was_submitted() {
     let Some(cluster) = Cluster::start(3) else { return };
     let receiver = Receiver::start();
-    until("somebody is master", SOON, || cluster.master(0).is_some());
     let began = SystemTime::now();
     for node in 0..3 {
         cluster.submit(node, &receiver.url("/"), 1, (Duration::ZERO, Duration::ZERO));
@@ -96,7 +94,6 @@ fn a_killed_master_is_replaced_at_once_and_its_work_goes_on() {
     const TASKS: usize = 3_000;
     let Some(mut cluster) = Cluster::start(3) else { return };
     let receiver = Receiver::start();
-    until("somebody is master", SOON, || cluster.master(0).is_some());
     let master = cluster.master(0).unwrap();
     let other = (master + 1) % 3;
     // 300 a second, all of them stored before the fault.
@@ -119,6 +116,101 @@ fn a_killed_master_is_replaced_at_once_and_its_work_goes_on() {
     assert!(lost as u64 <= counts["unknown"].as_u64().unwrap(), "what was not received is unknown");
     assert!(counts["unknown"].as_u64().unwrap() <= 300 / 50 + 256, "{counts}");
     assert!(gap(&receiver, fault) <= Duration::from_millis(1_500), "{:?}", gap(&receiver, fault));
+}
+
+#[test]
+fn a_stopped_master_is_deposed_and_claims_nothing_when_it_goes_on() {
+    const TASKS: usize = 3_600;
+    let Some(cluster) = Cluster::start(3) else { return };
+    let receiver = Receiver::start();
+    let master = cluster.master(0).unwrap();
+    let other = (master + 1) % 3;
+    let epoch = cluster.seen_by(other)["epoch"].as_u64().unwrap();
+    // 300 a second.
+    let ids = cluster.submit(other, &receiver.url("/"), TASKS, (Duration::from_secs(1), Duration::from_secs(12)));
+    receiver.wait_for(TASKS / 10, SOON);
+    let fault = SystemTime::now();
+    cluster.nodes[master].signal("STOP");
+    until("another is master", SOON, || cluster.master(other).is_some_and(|now| now != master));
+    let took = fault.elapsed().unwrap();
+    receiver.wait_for(TASKS * 3 / 4, SOON);
+    cluster.nodes[master].signal("CONT");
+    until("all are settled", Duration::from_secs(30), || {
+        let counts = cluster.counts(other);
+        counts["scheduled"] == 0 && counts["dispatched"] == 0
+    });
+    let (counts, calls) = (cluster.counts(other), received(&receiver));
+    println!("another master after {took:?}; {counts}; gap {:?}", gap(&receiver, fault));
+    assert!(calls.values().all(|calls| *calls == 1), "at most once");
+    let lost = ids.iter().filter(|id| !calls.contains_key(*id)).count() as u64;
+    assert!(lost <= counts["unknown"].as_u64().unwrap(), "{lost} of {counts}");
+    assert!(gap(&receiver, fault) <= Duration::from_millis(4_500), "lease + 1.5 s: {:?}", gap(&receiver, fault));
+    until("the stopped one lives again, as a new generation", SOON, || {
+        let seen = cluster.seen_by(other);
+        let nodes = seen["nodes"].as_array().unwrap();
+        nodes.iter().filter(|node| node["state"] == "alive").count() == 3
+    });
+    let seen = cluster.seen_by(other);
+    assert_eq!(seen["epoch"].as_u64().unwrap(), epoch + 1, "deposed once, and it did not depose in turn: {seen}");
+}
+
+#[test]
+fn a_rolling_restart_loses_and_doubles_nothing() {
+    const TASKS: usize = 3_000;
+    let Some(mut cluster) = Cluster::start(3) else { return };
+    let receiver = Receiver::start();
+    let began = SystemTime::now();
+    let ids = cluster.submit(0, &receiver.url("/"), TASKS, (Duration::from_secs(1), Duration::from_secs(10)));
+    receiver.wait_for(TASKS / 20, SOON);
+    for node in 0..3 {
+        cluster.nodes[node].signal("TERM");
+        assert_eq!(cluster.nodes[node].wait().code(), Some(0), "{}", cluster.nodes[node].log());
+        cluster.nodes[node].restart();
+    }
+    until("all have succeeded", Duration::from_secs(30), || cluster.counts(0)["succeeded"] == TASKS);
+    let calls = received(&receiver);
+    assert!(ids.iter().all(|id| calls.get(id) == Some(&1)), "each once");
+    let first = receiver.calls().iter().map(|call| call.at).min().unwrap_or(began);
+    println!("rolling restart: gap {:?}", gap(&receiver, first));
+    assert!(gap(&receiver, first) <= Duration::from_millis(600), "{:?}", gap(&receiver, first));
+}
+
+#[test]
+fn a_database_that_crashes_and_comes_back_kills_nobody() {
+    let Some(server) = own_server() else { return };
+    let cluster = Cluster::on(&server, 2);
+    let receiver = Receiver::start();
+    let generations = |cluster: &Cluster| -> Vec<String> {
+        let seen = cluster.seen_by(0);
+        let mut ids: Vec<String> =
+            seen["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap().to_owned()).collect();
+        ids.sort();
+        ids
+    };
+    let before = generations(&cluster);
+    let ids = cluster.submit(1, &receiver.url("/"), 2_000, (Duration::from_secs(1), Duration::from_secs(14)));
+    receiver.wait_for(200, SOON);
+    server.kill();
+    until("submissions are refused", SOON, || {
+        let one = serde_json::json!({"delay_ms": 0, "target": {"type": "log"}});
+        http::post_json(&cluster.nodes[0].url("/v1/tasks"), &one).status == 503
+    });
+    std::thread::sleep(Duration::from_secs(5));
+    server.restart();
+    let back = SystemTime::now();
+    let count = receiver.calls().len();
+    receiver.wait_for(count + 1, SOON);
+    let took = back.elapsed().unwrap();
+    until("all have succeeded", Duration::from_secs(40), || {
+        let counts = cluster.counts(0);
+        counts["scheduled"] == 0 && counts["dispatched"] == 0
+    });
+    let calls = received(&receiver);
+    println!("next call {took:?} after the database was back; {}", cluster.counts(0));
+    assert!(ids.iter().all(|id| calls.get(id) == Some(&1)), "each once");
+    assert_eq!(cluster.counts(0)["succeeded"], 2_000);
+    assert!(took <= Duration::from_secs(3), "{took:?}");
+    assert_eq!(generations(&cluster), before, "nobody was declared dead");
 }
 
 /// The longest time without any call, from `fault` on.

@@ -9,8 +9,9 @@
     clippy::indexing_slicing,
     clippy::as_conversions,
     clippy::disallowed_methods,
+    dead_code,
     missing_docs,
-    reason = "a test may stop at once"
+    reason = "a test may stop at once; a part of the services is another's"
 )]
 
 mod fixtures;

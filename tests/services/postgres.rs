@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use diesel::Connection as _;
@@ -19,8 +19,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A server and its folder.
 pub struct Server {
     port: u16,
-    /// Ends the server when this process ends, however it ends: its standard input closes then.
-    _keeper: Child,
+    folder: PathBuf,
+    /// A shell that does as it is told on its standard input. That closes when this process ends, however it ends, and
+    /// then the server ends too.
+    keeper: Mutex<Child>,
+}
+
+/// A server of the caller's own, to be killed and started; what it commits is on the disk.
+pub fn own_server() -> Option<Server> {
+    // Says so if there is none.
+    server()?;
+    binaries().map(|folder| Server::start(&folder, "on"))
 }
 
 /// The server of this test binary; `None` where there is none to be had.
@@ -32,7 +41,7 @@ pub fn server() -> Option<&'static Server> {
             if found.is_none() {
                 missing("postgres", "there is no PostgreSQL server on this machine", HOW);
             }
-            found.map(|folder| Server::start(&folder))
+            found.map(|folder| Server::start(&folder, "off"))
         })
         .as_ref()
 }
@@ -55,18 +64,20 @@ fn binaries() -> Option<PathBuf> {
 }
 
 impl Server {
-    fn start(binaries: &Path) -> Self {
-        let folder = std::env::temp_dir().join(format!("task-scheduler-postgres-{}", std::process::id()));
+    fn start(binaries: &Path, fsync: &str) -> Self {
         let port = free_port();
+        let folder = std::env::temp_dir().join(format!("task-scheduler-postgres-{}-{port}", std::process::id()));
         // The server refuses to run as root.
         let root = std::env::var("USER").is_ok_and(|user| user == "root") || is_root();
         let script = format!(
             "set -e; trap 'rm -rf {folder}' EXIT; mkdir -m 700 {folder}; {own} \
              {run} {bin}/initdb -D {folder}/data -U postgres -A trust -E UTF8 --locale=C --no-sync --no-instructions >{folder}.log 2>&1; \
-             {run} {bin}/postgres -D {folder}/data -c listen_addresses=127.0.0.1 -c port={port} \
-             -c unix_socket_directories= -c max_connections=300 -c fsync=off -c shared_buffers=64MB \
-             -c log_min_messages=fatal >>{folder}.log 2>&1 & server=$!; \
-             read -r _ || true; kill -INT $server; wait $server || true; rm -f {folder}.log",
+             start() {{ {run} {bin}/postgres -D {folder}/data -c listen_addresses=127.0.0.1 -c port={port} \
+             -c unix_socket_directories= -c max_connections=300 -c fsync={fsync} -c shared_buffers=64MB \
+             -c log_min_messages=fatal >>{folder}.log 2>&1 & server=$!; }}; start; \
+             while read -r word; do case $word in \
+             kill) kill -QUIT $server; wait $server || true;; start) start;; esac; done; \
+             kill -INT $server || true; wait $server || true; rm -f {folder}.log",
             folder = folder.display(),
             bin = binaries.display(),
             own = if root { format!("chown postgres {};", folder.display()) } else { String::new() },
@@ -79,15 +90,31 @@ impl Server {
             .stderr(Stdio::inherit())
             .spawn()
             .expect("a shell");
-        let server = Self { port, _keeper: keeper };
-        server.wait(&folder);
+        let server = Self { port, folder, keeper: Mutex::new(keeper) };
+        server.wait();
         server
     }
 
-    fn wait(&self, folder: &Path) {
+    /// Ends it as a crash does: no session is asked, nothing is written any more.
+    pub fn kill(&self) {
+        self.tell("kill");
+    }
+
+    /// Starts it again; back when it accepts connections.
+    pub fn restart(&self) {
+        self.tell("start");
+        self.wait();
+    }
+
+    fn tell(&self, word: &str) {
+        let mut keeper = self.keeper.lock().unwrap();
+        writeln!(keeper.stdin.as_mut().unwrap(), "{word}").unwrap();
+    }
+
+    fn wait(&self) {
         let began = Instant::now();
         while let Err(cause) = PgConnection::establish(&self.url()) {
-            let log = folder.with_extension("log");
+            let log = format!("{}.log", self.folder.display());
             assert!(
                 began.elapsed() < PATIENCE,
                 "PostgreSQL does not start: {cause}\n{}",

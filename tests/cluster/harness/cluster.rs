@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::node::until;
 use super::{Node, http};
-use crate::services::postgres::server;
+use crate::services::postgres::{Server, server};
 
 /// Nodes on a schema of their own.
 pub struct Cluster {
@@ -18,11 +19,17 @@ pub struct Cluster {
 impl Cluster {
     /// So many nodes, started at once; `None` where there is no server.
     pub fn start(nodes: usize) -> Option<Self> {
-        let url = server()?.schema();
+        Some(Self::on(server()?, nodes))
+    }
+
+    /// The same on a server of the caller's.
+    pub fn on(server: &Server, nodes: usize) -> Self {
+        let url = server.schema();
         let nodes = (0..nodes).map(|n| Node::starting(&Self::flags(&url, &format!("node-{n}")))).collect();
         let mut cluster = Self { url, nodes };
         cluster.nodes.iter_mut().for_each(Node::until_ready);
-        Some(cluster)
+        until("somebody is master", Duration::from_secs(20), || cluster.master(0).is_some());
+        cluster
     }
 
     fn flags<'a>(url: &'a str, name: &'a str) -> [&'a str; 4] {
