@@ -177,7 +177,7 @@ fn a_rolling_restart_loses_and_doubles_nothing() {
 
 #[test]
 fn a_database_that_crashes_and_comes_back_kills_nobody() {
-    let Some(server) = own_server() else { return };
+    let Some(server) = own_server(&[]) else { return };
     let cluster = Cluster::on(&server, 2);
     let receiver = Receiver::start();
     let generations = |cluster: &Cluster| -> Vec<String> {

@@ -25,11 +25,11 @@ pub struct Server {
     keeper: Mutex<Child>,
 }
 
-/// A server of the caller's own, to be killed and started; what it commits is on the disk.
-pub fn own_server() -> Option<Server> {
+/// A server of the caller's own, with these settings besides.
+pub fn own_server(settings: &[&str]) -> Option<Server> {
     // Says so if there is none.
     server()?;
-    binaries().map(|folder| Server::start(&folder, "on"))
+    binaries().map(|folder| Server::start(&folder, settings))
 }
 
 /// The server of this test binary; `None` where there is none to be had.
@@ -41,7 +41,7 @@ pub fn server() -> Option<&'static Server> {
             if found.is_none() {
                 missing("postgres", "there is no PostgreSQL server on this machine", HOW);
             }
-            found.map(|folder| Server::start(&folder, "off"))
+            found.map(|folder| Server::start(&folder, &["fsync=off"]))
         })
         .as_ref()
 }
@@ -64,7 +64,7 @@ fn binaries() -> Option<PathBuf> {
 }
 
 impl Server {
-    fn start(binaries: &Path, fsync: &str) -> Self {
+    fn start(binaries: &Path, settings: &[&str]) -> Self {
         let port = free_port();
         let folder = std::env::temp_dir().join(format!("task-scheduler-postgres-{}-{port}", std::process::id()));
         // The server refuses to run as root.
@@ -73,13 +73,14 @@ impl Server {
             "set -e; trap 'rm -rf {folder}' EXIT; mkdir -m 700 {folder}; {own} \
              {run} {bin}/initdb -D {folder}/data -U postgres -A trust -E UTF8 --locale=C --no-sync --no-instructions >{folder}.log 2>&1; \
              start() {{ {run} {bin}/postgres -D {folder}/data -c listen_addresses=127.0.0.1 -c port={port} \
-             -c unix_socket_directories= -c max_connections=300 -c fsync={fsync} -c shared_buffers=64MB \
-             -c log_min_messages=fatal >>{folder}.log 2>&1 & server=$!; }}; start; \
+             -c unix_socket_directories= -c max_connections=300 -c shared_buffers=64MB \
+             -c log_min_messages=fatal {settings} >>{folder}.log 2>&1 & server=$!; }}; start; \
              while read -r word; do case $word in \
              kill) kill -QUIT $server; wait $server || true;; start) start;; esac; done; \
              kill -INT $server || true; wait $server || true; rm -f {folder}.log",
             folder = folder.display(),
             bin = binaries.display(),
+            settings = settings.iter().flat_map(|setting| ["-c", setting]).collect::<Vec<_>>().join(" "),
             own = if root { format!("chown postgres {};", folder.display()) } else { String::new() },
             run = if root { "setpriv --reuid=postgres --regid=postgres --clear-groups --" } else { "" },
         );
@@ -106,6 +107,11 @@ impl Server {
         self.wait();
     }
 
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(format!("{}.log", self.folder.display())).unwrap_or_default()
+    }
+
     fn tell(&self, word: &str) {
         let mut keeper = self.keeper.lock().unwrap();
         writeln!(keeper.stdin.as_mut().unwrap(), "{word}").unwrap();
@@ -114,12 +120,7 @@ impl Server {
     fn wait(&self) {
         let began = Instant::now();
         while let Err(cause) = PgConnection::establish(&self.url()) {
-            let log = format!("{}.log", self.folder.display());
-            assert!(
-                began.elapsed() < PATIENCE,
-                "PostgreSQL does not start: {cause}\n{}",
-                std::fs::read_to_string(log).unwrap_or_default()
-            );
+            assert!(began.elapsed() < PATIENCE, "PostgreSQL does not start: {cause}\n{}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
