@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::harness::cluster::Cluster;
 use crate::harness::node::until;
+use crate::harness::proxy::Proxy;
 use crate::harness::{Receiver, http};
 use crate::services::postgres::own_server;
 
@@ -211,6 +212,103 @@ fn a_database_that_crashes_and_comes_back_kills_nobody() {
     assert_eq!(cluster.counts(0)["succeeded"], 2_000);
     assert!(took <= Duration::from_secs(3), "{took:?}");
     assert_eq!(generations(&cluster), before, "nobody was declared dead");
+}
+
+#[test]
+fn many_tasks_of_one_instant_are_called_in_time_each_once() {
+    const TASKS: usize = 20_000;
+    let Some(cluster) = Cluster::start(3) else { return };
+    let receiver = Receiver::start();
+    let due = DateTime::<Utc>::from(SystemTime::now() + Duration::from_secs(5));
+    let one = serde_json::json!({"run_at": due.to_rfc3339(), "target": {"type": "http", "url": receiver.url("/")}});
+    for node in 0..2 {
+        let batch = serde_json::Value::from(vec![one.clone(); TASKS / 2]);
+        assert_eq!(http::post_json(&cluster.nodes[node].url("/v1/tasks/batch"), &batch).status, 201);
+    }
+    until("all have succeeded", Duration::from_secs(40), || cluster.counts(0)["succeeded"] == TASKS);
+    let (calls, late) = (received(&receiver), lateness(&receiver));
+    assert_eq!(calls.len(), TASKS);
+    assert!(calls.values().all(|calls| *calls == 1), "each once");
+    println!("20,000 of one instant: first {:.1} ms, last {:.1} ms", late[0], late[TASKS - 1]);
+    assert!(late[0] >= 0.0, "never early: {}", late[0]);
+    assert!(late[TASKS - 1] <= 4_000.0, "{}", late[TASKS - 1]);
+}
+
+#[test]
+fn a_database_clock_that_steps_by_an_hour_stops_nothing_and_kills_nobody() {
+    for step_us in [3_600_000_000_i64, -3_600_000_000] {
+        let Some(cluster) = Cluster::start(2) else { return };
+        let receiver = Receiver::start();
+        cluster.submit(0, &receiver.url("/"), 300, (Duration::from_secs(1), Duration::from_secs(3)));
+        receiver.wait_for(50, SOON);
+        cluster.run(&format!(
+            "CREATE OR REPLACE FUNCTION now_us() RETURNS BIGINT LANGUAGE sql VOLATILE \
+             AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT + {step_us} $$"
+        ));
+        // Every node has seen the step before anything is judged by its clock.
+        for node in &cluster.nodes {
+            until("the step is counted", SOON, || {
+                let metrics = String::from_utf8(http::get(&node.url("/metrics")).body).unwrap();
+                metrics
+                    .lines()
+                    .any(|line| line.starts_with("task_scheduler_database_clock_steps_total ") && !line.ends_with(" 0"))
+            });
+        }
+        let count = receiver.calls().len();
+        cluster.submit(1, &receiver.url("/after"), 20, (Duration::ZERO, Duration::from_secs(1)));
+        until("what is due after the step is called", SOON, || {
+            receiver.calls().iter().filter(|call| call.path == "/after").count() == 20
+        });
+        let seen = cluster.seen_by(0);
+        println!("step of {step_us} us: {count} calls before, {} now; {}", receiver.calls().len(), cluster.counts(0));
+        let nodes = seen["nodes"].as_array().unwrap();
+        assert!(nodes.len() == 2 && nodes.iter().all(|node| node["state"] == "alive"), "{seen}");
+        assert_eq!(nodes.iter().filter(|node| node["is_master"] == true).count(), 1, "{seen}");
+        assert!(received(&receiver).values().all(|calls| *calls == 1), "each once");
+        assert_eq!(cluster.counts(0)["unknown"], 0);
+        if step_us > 0 {
+            until("what had become due by the step is called too", SOON, || cluster.counts(0)["succeeded"] == 320);
+        }
+    }
+}
+
+#[test]
+fn a_master_that_is_cut_off_resigns_by_itself_and_comes_back() {
+    let Some(server) = crate::services::postgres::server() else { return };
+    // The first one is master, and the only one whose way to the database can be cut.
+    let url = server.schema();
+    let proxy = Proxy::to(server.address());
+    let cut_off = url.replacen(&server.address().to_string(), &proxy.address().to_string(), 1);
+    let mut cluster = Cluster { url: url.clone(), nodes: Vec::new() };
+    cluster.join(&cut_off);
+    until("it is master", SOON, || cluster.master(0) == Some(0));
+    cluster.join(&url);
+    cluster.join(&url);
+    let receiver = Receiver::start();
+    let ids = cluster.submit(1, &receiver.url("/"), 3_000, (Duration::from_secs(1), Duration::from_secs(10)));
+    receiver.wait_for(200, SOON);
+    let fault = SystemTime::now();
+    proxy.cut();
+    until("another is master", SOON, || cluster.master(1).is_some_and(|now| now != 0));
+    let took = fault.elapsed().unwrap();
+    receiver.wait_for(2_000, SOON);
+    proxy.mend();
+    until("all are settled", Duration::from_secs(40), || {
+        let counts = cluster.counts(1);
+        counts["scheduled"] == 0 && counts["dispatched"] == 0
+    });
+    let (counts, calls) = (cluster.counts(1), received(&receiver));
+    println!("another master after {took:?}; {counts}; gap {:?}", gap(&receiver, fault));
+    assert!(calls.values().all(|calls| *calls == 1), "at most once");
+    let lost = ids.iter().filter(|id| !calls.contains_key(*id)).count() as u64;
+    assert!(lost <= counts["unknown"].as_u64().unwrap(), "{lost} of {counts}");
+    assert!(gap(&receiver, fault) <= Duration::from_millis(4_500), "{:?}", gap(&receiver, fault));
+    until("it is back", SOON, || {
+        let seen = cluster.seen_by(1);
+        let alive = |node: &&serde_json::Value| node["state"] == "alive";
+        seen["nodes"].as_array().unwrap().iter().filter(alive).count() == 3
+            && http::get(&cluster.nodes[0].url("/readyz")).status == 200
+    });
 }
 
 /// The longest time without any call, from `fault` on.

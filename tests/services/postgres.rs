@@ -1,6 +1,7 @@
 //! A temporary PostgreSQL from the machine's own binaries.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -123,6 +124,11 @@ impl Server {
             assert!(began.elapsed() < PATIENCE, "PostgreSQL does not start: {cause}\n{}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
     fn url(&self) -> String {

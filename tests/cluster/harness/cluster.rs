@@ -32,6 +32,20 @@ impl Cluster {
         cluster
     }
 
+    /// One node more, whose way to the database is this URL.
+    pub fn join(&mut self, url: &str) {
+        let mut node = Node::starting(&Self::flags(url, &format!("node-{}", self.nodes.len())));
+        node.until_ready();
+        self.nodes.push(node);
+    }
+
+    /// What stands in the database: runs these statements.
+    pub fn run(&self, sql: &str) {
+        use diesel::Connection as _;
+        use diesel::connection::SimpleConnection as _;
+        diesel::pg::PgConnection::establish(&self.url).unwrap().batch_execute(sql).unwrap();
+    }
+
     fn flags<'a>(url: &'a str, name: &'a str) -> [&'a str; 4] {
         ["--database-url", url, "--name", name]
     }

@@ -4,6 +4,7 @@ pub mod cluster;
 pub mod database;
 pub mod http;
 pub mod node;
+pub mod proxy;
 pub mod receiver;
 
 pub use node::Node;
