@@ -1,5 +1,6 @@
 //! What is measured, one file per figure.
 
+pub mod cluster;
 pub mod idle;
 pub mod lateness;
 pub mod throughput;

@@ -1,6 +1,8 @@
 //! The raw loop: plain SQL on the program's own tables, indexes and pragmas, one connection, batches of 1,000, and
 //! nothing else. What the program reaches is told as a ratio to it, measured in the same run.
 
+pub mod postgres;
+
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

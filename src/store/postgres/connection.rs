@@ -17,10 +17,10 @@ const WAIT: Duration = Duration::from_secs(2);
 /// server's `tcp_user_timeout` is the one that frees a fence whose owner was stopped while it received an answer.
 /// Every statement goes by a key or an index, whatever the values: so a prepared one keeps one plan. But a plan that was
 /// made while a table was empty would read all of it for ever (measured: 170 ms instead of 2 for a batch), so ways that
-/// read whole tables are not offered.
+/// read whole tables are not offered, nor those that collect everything before they give the first row.
 const SETTINGS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '2s'; \
     SET idle_in_transaction_session_timeout = '2s'; SET tcp_user_timeout = 3000; SET plan_cache_mode = force_generic_plan; \
-    SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+    SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
     SET jit = off; SET application_name = 'task-scheduler'; SET client_min_messages = warning;";
 
 /// What libpq is told besides the URL: how long a connection may take to be made, and when a silent one is given up.

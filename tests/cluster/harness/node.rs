@@ -63,6 +63,15 @@ impl Node {
         node
     }
 
+    /// The same with further flags, in a folder of its own.
+    pub fn silent_with(flags: &[&str]) -> Self {
+        let own = tempfile::tempdir().unwrap();
+        let mut node = Self::launched_with(&own.path().join("data"), flags, "off");
+        node._own = Some(own);
+        node.until_ready();
+        node
+    }
+
     fn launched(folder: &Path, flags: &[&str]) -> Self {
         Self::launched_with(folder, flags, "info")
     }
