@@ -28,8 +28,9 @@ use crate::targets::log::LogTarget;
 use crate::targets::name_lookup::LOOKUPS_MAX;
 use crate::targets::router::Router;
 
-/// Connections of a node to its cluster's database, besides those of the lease and of the listener.
-const DATABASE_CONNECTIONS: u32 = 10;
+/// Connections of a node's actors to its cluster's database; half as many more are for people, and one each for the lease
+/// and the listener.
+const DATABASE_CONNECTIONS: u32 = 8;
 /// How fast a server's clock may run apart from this machine's.
 const DRIFT_PER_SECOND: Duration = Duration::from_micros(100);
 /// How long a stop waits for requests that are being answered.

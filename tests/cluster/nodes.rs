@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use crate::harness::cluster::Cluster;
 use crate::harness::node::until;
 use crate::harness::proxy::Proxy;
-use crate::harness::{Receiver, http};
-use crate::services::postgres::own_server;
+use crate::harness::{Answer, Node, Receiver, http};
+use crate::services::postgres::{own_server, server};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -274,7 +274,7 @@ fn a_database_clock_that_steps_by_an_hour_stops_nothing_and_kills_nobody() {
 
 #[test]
 fn a_master_that_is_cut_off_resigns_by_itself_and_comes_back() {
-    let Some(server) = crate::services::postgres::server() else { return };
+    let Some(server) = server() else { return };
     // The first one is master, and the only one whose way to the database can be cut.
     let url = server.schema();
     let proxy = Proxy::to(server.address());
@@ -309,6 +309,75 @@ fn a_master_that_is_cut_off_resigns_by_itself_and_comes_back() {
         seen["nodes"].as_array().unwrap().iter().filter(alive).count() == 3
             && http::get(&cluster.nodes[0].url("/readyz")).status == 200
     });
+}
+
+#[test]
+fn what_a_stopped_executor_had_not_started_is_called_once_elsewhere() {
+    const TASKS: usize = 1_200;
+    let Some(server) = server() else { return };
+    // Claimed a quarter of a second ahead, started in the last 20 ms: some always wait in between.
+    let cluster = Cluster::with(server, 2, &["--claim-lead-ms", "250"]);
+    let receiver = Receiver::start();
+    let master = cluster.master(0).unwrap();
+    let executor = 1 - master;
+    let ids = cluster.submit(master, &receiver.url("/"), TASKS, (Duration::from_secs(1), Duration::from_secs(5)));
+    receiver.wait_for(200, SOON);
+    cluster.nodes[executor].signal("STOP");
+    let unstarted = cluster.unstarted(executor);
+    until("all but its calls have succeeded", SOON, || {
+        let counts = cluster.counts(master);
+        counts["scheduled"] == 0 && counts["dispatched"] == 0
+    });
+    cluster.nodes[executor].signal("CONT");
+    until("its calls have succeeded too", SOON, || cluster.counts(master)["succeeded"] == TASKS);
+    let (calls, late) = (received(&receiver), lateness(&receiver));
+    println!("{unstarted} were claimed and not started; the last was called after {:.0} ms", late[TASKS - 1]);
+    assert!(unstarted > 0);
+    assert!(ids.iter().all(|id| calls.get(id) == Some(&1)), "each once");
+    // Only what had its start record and was stopped before its instant is called by its own node, when that goes on.
+    let later = late.iter().filter(|late| **late > 4_500.0).count();
+    assert!(later <= 10, "{later} later than dead_after + 1.5 s");
+}
+
+#[test]
+fn what_a_stopped_executor_had_started_is_unknown_until_its_own_outcome_comes() {
+    const TASKS: usize = 20;
+    let Some(cluster) = Cluster::start(2) else { return };
+    let receiver = Receiver::answering(|_, _| Answer { after: Duration::from_secs(5), ..Answer::status(204) });
+    let master = cluster.master(0).unwrap();
+    let executor = 1 - master;
+    let ids = cluster.submit(master, &receiver.url("/"), TASKS, (Duration::from_millis(500), Duration::ZERO));
+    receiver.wait_for(TASKS, SOON);
+    cluster.nodes[executor].signal("STOP");
+    let held = cluster.of_node(executor, &ids);
+    assert!(held > 0, "it holds some");
+    until("its calls are unknown, the others have succeeded", SOON, || {
+        let counts = cluster.counts(master);
+        counts["unknown"] == held && counts["succeeded"] == TASKS - held
+    });
+    cluster.nodes[executor].signal("CONT");
+    until("its own outcomes settle them", SOON, || cluster.counts(master)["succeeded"] == TASKS);
+    assert!(received(&receiver).values().all(|calls| *calls == 1), "each once");
+    println!("{held} of {TASKS} were in mid-call");
+}
+
+#[test]
+fn an_older_program_is_refused_where_the_schema_needs_a_newer_one() {
+    let Some(server) = server() else { return };
+    let url = server.schema();
+    let mut cluster = Cluster { url: url.clone(), nodes: Vec::new() };
+    cluster.join(&url);
+    // As a newer program's migration does: it can be lived with, so the old node goes on.
+    cluster.run("UPDATE schema_version SET version = 2");
+    cluster.join(&url);
+    cluster.run("UPDATE schema_version SET min_program = 2");
+    let mut refused = Node::starting(&["--database-url", &url]);
+    assert_eq!(refused.wait().code(), Some(2), "{}", refused.log());
+    assert!(
+        refused.log().contains("made by a newer program") && refused.log().contains("--database-url"),
+        "{}",
+        refused.log()
+    );
 }
 
 /// The longest time without any call, from `fault` on.

@@ -124,24 +124,29 @@ impl ManageConnection for Maker {
 pub struct Connections {
     url: String,
     pool: Pool<Maker>,
+    /// For what people ask for: a list may read for long, and must not keep the actors from their work.
+    visitors: Pool<Maker>,
     /// Of its own, so that a renewal never waits for the pool.
     lease: Mutex<Option<Link>>,
 }
 
 impl Connections {
-    /// At most `size` of them, made as they are needed: a server that is away makes a node unready, not dead.
+    /// At most `size` of them for the actors and half as many for people, made as they are needed: a server that is away
+    /// makes a node unready, not dead.
     pub fn new(url: &str, size: u32) -> Self {
         let url = with_parameters(url);
-        let pool = Pool::builder()
-            .max_size(size)
-            .min_idle(Some(0))
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_on_check_out(false)
-            .connection_timeout(WAIT)
-            .error_handler(Box::new(diesel::r2d2::NopErrorHandler))
-            .build_unchecked(Maker { url: url.clone() });
-        Self { url, pool, lease: Mutex::new(None) }
+        let pool = |size: u32| {
+            Pool::builder()
+                .max_size(size)
+                .min_idle(Some(0))
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .test_on_check_out(false)
+                .connection_timeout(WAIT)
+                .error_handler(Box::new(diesel::r2d2::NopErrorHandler))
+                .build_unchecked(Maker { url: url.clone() })
+        };
+        Self { pool: pool(size), visitors: pool(size.div_ceil(2)), lease: Mutex::new(None), url }
     }
 
     /// Of the server.
@@ -151,12 +156,17 @@ impl Connections {
 
     /// Runs `work` in a transaction.
     pub fn write<T>(&self, work: impl FnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
-        self.taken()?.transaction(work)
+        taken(&self.pool)?.transaction(work)
     }
 
     /// Runs `work`: a single statement, or reads that need not be of one snapshot.
     pub fn run<T>(&self, work: impl FnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
-        self.taken()?.run(work)
+        taken(&self.pool)?.run(work)
+    }
+
+    /// The same for people.
+    pub fn visit<T>(&self, work: impl FnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
+        taken(&self.visitors)?.run(work)
     }
 
     /// Runs `work` on the lease's own connection; `opened` is done to a new one first.
@@ -179,10 +189,10 @@ impl Connections {
         }
         done
     }
+}
 
-    fn taken(&self) -> Result<PooledConnection<Maker>> {
-        self.pool.get().map_err(|cause| StoreError::Unavailable(cause.to_string()))
-    }
+fn taken(pool: &Pool<Maker>) -> Result<PooledConnection<Maker>> {
+    pool.get().map_err(|cause| StoreError::Unavailable(cause.to_string()))
 }
 
 /// The URL with every parameter that it does not set itself.

@@ -233,15 +233,15 @@ impl Store for PostgresStore {
     }
 
     fn find(&self, id: TaskId) -> Result<Option<Task>> {
-        self.connections.run(|c| reading::find(c, id))
+        self.connections.visit(|c| reading::find(c, id))
     }
 
     fn list(&self, filter: &Filter) -> Result<Vec<Task>> {
-        self.connections.run(|c| reading::list(c, filter))
+        self.connections.visit(|c| reading::list(c, filter))
     }
 
     fn attempts(&self, id: TaskId) -> Result<Vec<Attempt>> {
-        self.connections.run(|c| reading::attempts(c, id))
+        self.connections.visit(|c| reading::attempts(c, id))
     }
 
     fn cancel(&self, id: TaskId) -> Result<Change> {

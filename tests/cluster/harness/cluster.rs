@@ -24,8 +24,14 @@ impl Cluster {
 
     /// The same on a server of the caller's.
     pub fn on(server: &Server, nodes: usize) -> Self {
+        Self::with(server, nodes, &[])
+    }
+
+    /// The same with further flags.
+    pub fn with(server: &Server, nodes: usize, more: &[&str]) -> Self {
         let url = server.schema();
-        let nodes = (0..nodes).map(|n| Node::starting(&Self::flags(&url, &format!("node-{n}")))).collect();
+        let nodes =
+            (0..nodes).map(|n| Node::starting(&[&Self::flags(&url, &format!("node-{n}")), more].concat())).collect();
         let mut cluster = Self { url, nodes };
         cluster.nodes.iter_mut().for_each(Node::until_ready);
         until("somebody is master", Duration::from_secs(20), || cluster.master(0).is_some());
@@ -46,6 +52,19 @@ impl Cluster {
         diesel::pg::PgConnection::establish(&self.url).unwrap().batch_execute(sql).unwrap();
     }
 
+    /// Claims of a node that have no start record.
+    pub fn unstarted(&self, node: usize) -> i64 {
+        use diesel::RunQueryDsl as _;
+        use diesel::sql_types::BigInt;
+        let mut connection = <diesel::pg::PgConnection as diesel::Connection>::establish(&self.url).unwrap();
+        diesel::select(diesel::dsl::sql::<BigInt>(&format!(
+            "(SELECT count(*) FROM task t JOIN generation g ON g.id = t.owner WHERE t.state = 1 AND g.node = 'node-{node}' \
+             AND NOT EXISTS (SELECT 1 FROM start_record s WHERE s.generation = g.id AND t.id = ANY(s.ids)))"
+        )))
+        .get_result(&mut connection)
+        .unwrap()
+    }
+
     fn flags<'a>(url: &'a str, name: &'a str) -> [&'a str; 4] {
         ["--database-url", url, "--name", name]
     }
@@ -60,6 +79,15 @@ impl Cluster {
         let seen = self.seen_by(by);
         let name = seen["nodes"].as_array().unwrap().iter().find(|node| node["is_master"] == true)?["name"].clone();
         name.as_str().unwrap().strip_prefix("node-")?.parse().ok()
+    }
+
+    /// How many of these tasks are a node's.
+    pub fn of_node(&self, node: usize, ids: &[String]) -> usize {
+        let name = format!("node-{node}");
+        let by = (node + 1) % self.nodes.len();
+        let is_its =
+            |id: &&String| http::get(&self.nodes[by].url(&format!("/v1/tasks/{id}"))).json()["node"] == name.as_str();
+        ids.iter().filter(is_its).count()
     }
 
     /// The counts by state.
