@@ -132,6 +132,7 @@ impl Calls {
                 Ok(back) => break self.parts.status.hint(back),
                 Err(cause) => log::warn!("generation {generation} cannot give its claims back yet: {cause}"),
             }
+            self.beat().await;
             tokio::time::sleep(PAUSE).await;
         }
         while !self.is_idle() {
@@ -153,8 +154,13 @@ impl Calls {
 
     fn wait_for(self: &Arc<Self>, task: ClaimedTask) {
         let at = self.parts.database_clock.fire_at(task.due_at);
-        if at <= self.parts.metrics.clock().mono() {
+        let now = self.parts.metrics.clock().mono();
+        if at <= now {
             self.call(task);
+            return;
+        }
+        if at.since(now) > STEPPED_BACK {
+            self.not_sent(&task);
             return;
         }
         let (calls, mut task) = (Arc::clone(self), Some(task));
@@ -170,12 +176,16 @@ impl Calls {
             return None;
         }
         if at.since(now) > STEPPED_BACK {
-            let error = "the database's clock was set back before the call".to_owned();
-            self.ended(&task, self.parts.database_clock.now(), &Outcome::NotSent { error });
+            self.not_sent(&task);
             return None;
         }
         *waiting = Some(task);
         Some(at)
+    }
+
+    fn not_sent(&self, task: &ClaimedTask) {
+        let error = "the database's clock was set back before the call".to_owned();
+        self.ended(task, self.parts.database_clock.now(), &Outcome::NotSent { error });
     }
 
     fn call(self: &Arc<Self>, task: ClaimedTask) {

@@ -86,7 +86,7 @@ impl Dispatch {
         let now = self.parts.database_clock.now();
         self.read_on(now)?;
         self.sweep()?;
-        let credits = self.credits()?;
+        let credits = self.credits(fence.generation)?;
         let total = credits.iter().map(|(_, credit)| *credit).fold(0, u64::saturating_add);
         let limit = usize::try_from(total).unwrap_or(usize::MAX).min(CLAIM_MAX);
         let until = now.plus(self.parts.config.claim_lead);
@@ -94,7 +94,7 @@ impl Dispatch {
         let (overdue, batch): (Vec<Due>, Vec<Due>) =
             batch.into_iter().partition(|due| due.misfire.is_over(due.due_at, now));
         if !overdue.is_empty() {
-            self.call_off(fence, &overdue)?;
+            self.call_off(fence, &overdue).inspect_err(|_| self.ahead.put_back(&batch))?;
         }
         let mut passed = Passed { next: Duration::ZERO, assigned: Vec::new(), deposed: false };
         if !batch.is_empty() {
@@ -137,7 +137,8 @@ impl Dispatch {
         Ok(())
     }
 
-    fn credits(&mut self) -> Result<Vec<(GenerationId, u64)>> {
+    /// A row may be all that is left of a generation (after a take-over, say): whoever else gets work was seen to live.
+    fn credits(&mut self, own: GenerationId) -> Result<Vec<(GenerationId, u64)>> {
         let loads = self.parts.store.loads()?;
         let now = self.parts.metrics.clock().mono();
         let counters: Vec<_> = loads.iter().map(|load| (load.generation, load.counter)).collect();
@@ -147,7 +148,7 @@ impl Dispatch {
         let buffer = self.parts.config.claim_buffer;
         Ok(loads
             .iter()
-            .filter(|load| self.liveness.silence(load.generation, now).is_none_or(|silent| silent < SILENT))
+            .filter(|load| load.generation == own || self.liveness.is_alive(load.generation, now, SILENT))
             .map(|load| (load.generation, self.meter.credit(load.generation, load.load, buffer, now)))
             .collect())
     }
@@ -175,7 +176,11 @@ impl Dispatch {
         let claimed = self.parts.store.claim(fence, &orders).inspect_err(|_| self.ahead.put_back(batch))?;
         timer.observe_duration();
         match claimed {
-            Claimed::Fenced => passed.deposed = true,
+            // Whatever another master has done meanwhile, what is in memory is no picture of it.
+            Claimed::Fenced => {
+                self.clear();
+                passed.deposed = true;
+            }
             Claimed::Done { claims, refused } => {
                 let back: Vec<Due> =
                     orders.iter().filter(|order| refused.contains(&order.generation)).map(|order| order.due).collect();

@@ -14,7 +14,7 @@ use super::set::Set;
 use super::status::{Assigned, Credited, Scheduled, Woken};
 use super::vital::{Vital, vital_signs};
 use crate::domain::mastership::Mastership;
-use crate::domain::{Due, Timestamp};
+use crate::domain::{Due, Epoch, Timestamp};
 use crate::metrics::ActorName;
 use crate::store::{Fence, Result, StoreError};
 
@@ -94,16 +94,16 @@ impl Dispatcher {
         });
         ctx.spawn(passed.into_actor(self).map(move |result, actor, ctx| {
             drop(begun);
-            actor.passed(result, ctx);
+            actor.passed(epoch, result, ctx);
         }));
     }
 
-    fn passed(&mut self, result: Result<(Box<Dispatch>, Result<Passed>)>, ctx: &mut Context<Self>) {
+    fn passed(&mut self, epoch: Epoch, result: Result<(Box<Dispatch>, Result<Passed>)>, ctx: &mut Context<Self>) {
         match result {
             Ok((dispatch, passed)) => {
                 self.dispatch = Some(dispatch);
                 let next = match passed {
-                    Ok(passed) => self.announce(&passed),
+                    Ok(passed) => self.announce(epoch, &passed),
                     Err(cause) => self.failed(&cause),
                 };
                 self.rest(if self.again { Duration::ZERO } else { next }, ctx);
@@ -116,10 +116,13 @@ impl Dispatcher {
         }
     }
 
-    fn announce(&mut self, passed: &Passed) -> Duration {
+    fn announce(&mut self, epoch: Epoch, passed: &Passed) -> Duration {
         if passed.deposed {
-            log::warn!("generation {} was refused a claim: it is not master any more", self.set.generation);
-            self.flag = Mastership::Follower;
+            log::warn!("generation {} was refused a claim: epoch {epoch} has ended", self.set.generation);
+            // Unless it reigns again already, under another epoch.
+            if self.flag.is_of(epoch) {
+                self.flag = Mastership::Follower;
+            }
         }
         if passed.assigned.contains(&self.set.generation) && self.executor.try_send(Assigned).is_err() {
             log::debug!("the executor could not be told of its claims; it looks for them by itself");

@@ -49,7 +49,6 @@ pub struct Executor {
     read_again: bool,
     starting: bool,
     ended: Recent,
-    steps_seen: u64,
     timer: Option<SpawnHandle>,
 }
 
@@ -76,7 +75,6 @@ impl Executor {
     pub fn new(parts: Parts, set: Set) -> Self {
         Self {
             vital: Vital::new(ActorName::Executor, &parts, &set),
-            steps_seen: parts.database_clock.steps(),
             parts,
             set,
             order: LookAhead::new(usize::MAX),
@@ -151,7 +149,12 @@ impl Executor {
             self.set.calls.give_back(task);
         }
         if tasks.is_empty() {
-            self.rest(now, ctx);
+            // What was too late left its room to others.
+            if late.is_empty() {
+                self.rest(now, ctx);
+            } else {
+                ctx.notify(Start);
+            }
             return;
         }
         self.starting = true;
@@ -238,13 +241,8 @@ impl Executor {
         self.timer = Some(ctx.notify_later(Start, wait));
     }
 
-    /// After the database's clock was set back: what has moved far away is given back, so that it does not wait here.
+    /// What lies far ahead, since the database's clock was set back, is given back, so that it does not wait here.
     fn give_back_moved(&mut self) {
-        let steps = self.parts.database_clock.steps();
-        if steps == self.steps_seen {
-            return;
-        }
-        self.steps_seen = steps;
         let latest = self.parts.database_clock.now().plus(STEPPED_BACK);
         let moved: Vec<TaskId> = self.tasks.values().filter(|task| task.due_at > latest).map(|t| t.claim.id).collect();
         for id in moved {

@@ -79,18 +79,19 @@ impl MasterResolver {
         let liveness = self.liveness.take().unwrap_or_default();
         blocking(move || resolve.run(liveness)).into_actor(self).map(move |result, actor, ctx: &mut Context<Self>| {
             drop(begun);
-            actor.take_in(result);
+            actor.take_in(result, now);
             actor.timer = Some(ctx.notify_later(Tick, actor.parts.config.resolve));
         })
     }
 
-    fn take_in(&mut self, result: Result<Found>) {
+    /// `sent`: before anything was asked; a renewal counts from then.
+    fn take_in(&mut self, result: Result<Found>, sent: Mono) {
         let now = self.parts.metrics.clock().mono();
         match result {
             Ok(found) => {
                 self.liveness = Some(found.liveness);
                 if found.flag != self.flag {
-                    self.renewed = now;
+                    self.renewed = sent;
                     self.change(found.flag);
                 }
             }

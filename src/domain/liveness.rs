@@ -3,7 +3,7 @@
 //! No wall clock is compared with another, so a clock that jumps kills nobody; and the count starts anew whenever the
 //! database could not be read, so an outage kills nobody either.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::ids::GenerationId;
@@ -13,16 +13,19 @@ use super::time::Mono;
 #[derive(Debug, Default)]
 pub struct Liveness {
     seen: HashMap<GenerationId, (i64, Mono)>,
+    moved: HashSet<GenerationId>,
 }
 
 impl Liveness {
     /// Takes in the counters as read at `now` and forgets generations that are no longer listed.
     pub fn observe(&mut self, counters: &[(GenerationId, i64)], now: Mono) {
         self.seen.retain(|generation, _| counters.iter().any(|(listed, _)| listed == generation));
+        self.moved.retain(|generation| self.seen.contains_key(generation));
         for (generation, counter) in counters {
             let seen = self.seen.entry(*generation).or_insert((*counter, now));
             if seen.0 != *counter {
                 *seen = (*counter, now);
+                self.moved.insert(*generation);
             }
         }
     }
@@ -30,6 +33,11 @@ impl Liveness {
     /// How long the counter of `generation` has stood still; `None` if it was never seen.
     pub fn silence(&self, generation: GenerationId, now: Mono) -> Option<Duration> {
         self.seen.get(&generation).map(|(_, since)| now.since(*since))
+    }
+
+    /// Its counter was seen to move, this lately: it lives, and did not merely leave a row behind.
+    pub fn is_alive(&self, generation: GenerationId, now: Mono, within: Duration) -> bool {
+        self.moved.contains(&generation) && self.silence(generation, now).is_some_and(|silent| silent < within)
     }
 
     /// Those silent for at least `dead_after`.
@@ -43,6 +51,7 @@ impl Liveness {
     /// The database was out of reach, or the observer has just become master: nothing seen before counts.
     pub fn start_anew(&mut self) {
         self.seen.clear();
+        self.moved.clear();
     }
 }
 
@@ -67,6 +76,17 @@ mod tests {
         liveness.observe(&[(A, 2), (B, 1)], at(2));
         assert_eq!(liveness.dead(at(3), DEAD_AFTER), vec![B]);
         assert_eq!(liveness.silence(A, at(3)), Some(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn only_what_was_seen_to_move_is_alive() {
+        let mut liveness = Liveness::default();
+        let lately = Duration::from_secs(2);
+        liveness.observe(&[(A, 4), (B, 9)], at(0));
+        assert!(!liveness.is_alive(A, at(0), lately), "a row says nothing");
+        liveness.observe(&[(A, 5), (B, 9)], at(1));
+        assert!(liveness.is_alive(A, at(2), lately) && !liveness.is_alive(B, at(2), lately));
+        assert!(!liveness.is_alive(A, at(3), lately), "too long ago");
     }
 
     #[test]

@@ -54,9 +54,9 @@ impl LookAhead {
         self.horizon
     }
 
-    /// There is room to read on.
+    /// There is room to read on: free, or taken by what lies beyond the horizon, which goes when something nearer comes.
     pub fn has_room(&self) -> bool {
-        self.len() < self.capacity
+        self.len() < self.capacity || self.waiting.last().is_some_and(|last| Some(*last) > self.horizon)
     }
 
     /// Takes in the next piece of the index, read from the horizon on; `reached` is how far the reading went.
@@ -80,8 +80,7 @@ impl LookAhead {
 
     /// Others may have scheduled anything from `first` on: the index is read again from there.
     pub fn doubt(&mut self, first: Timestamp) {
-        let before = (Timestamp::from_micros(first.micros().saturating_sub(1)), TaskId(uuid::Uuid::max()));
-        self.horizon = self.horizon.map(|horizon| horizon.min(before));
+        self.horizon = self.horizon.map(|horizon| horizon.min(just_before(first)));
     }
 
     /// A task that is no longer to be claimed.
@@ -107,7 +106,12 @@ impl LookAhead {
         self.ripen(until);
         let mut batch = Vec::with_capacity(limit.min(self.ready.len()));
         while batch.len() < limit {
-            let Some((_, _, id)) = self.ready.pop_first() else { break };
+            let Some((_, due_at, id)) = self.ready.pop_first() else { break };
+            if due_at > until {
+                // The clock was set back since it was due.
+                self.waiting.insert((due_at, id));
+                continue;
+            }
             batch.extend(self.tasks.remove(&id));
         }
         batch
@@ -144,10 +148,18 @@ impl LookAhead {
         while self.tasks.len() > self.capacity {
             let Some(last) = self.waiting.pop_last() else { break };
             self.tasks.remove(&last.1);
-            let below = (last.0, TaskId(uuid::Uuid::from_u128(last.1.0.as_u128().saturating_sub(1))));
+            let below = match last.1.0.as_u128().checked_sub(1) {
+                Some(id) => (last.0, TaskId(uuid::Uuid::from_u128(id))),
+                None => just_before(last.0),
+            };
             self.horizon = self.horizon.map(|horizon| horizon.min(below));
         }
     }
+}
+
+/// The last place in the index before every task of this instant.
+fn just_before(at: Timestamp) -> Key {
+    (Timestamp::from_micros(at.micros().saturating_sub(1)), TaskId(uuid::Uuid::max()))
 }
 
 #[cfg(test)]
@@ -261,6 +273,32 @@ mod tests {
             }
             prop_assert!(table.is_empty(), "missed {:?}", table);
         }
+    }
+
+    #[test]
+    fn what_lies_beyond_the_horizon_makes_room_for_what_is_nearer() {
+        let t = Timestamp::from_micros;
+        let mut ahead = LookAhead::new(3);
+        ahead.extend(&[due(1, 900, 0), due(2, 901, 0), due(3, 902, 0)], (t(902), TaskId(Uuid::max())));
+        assert!(!ahead.has_room());
+        ahead.doubt(t(100));
+        assert!(ahead.has_room(), "all of it lies beyond now");
+        ahead.extend(&[due(4, 100, 0), due(1, 900, 0)], (t(900), TaskId(Uuid::max())));
+        assert_eq!((ahead.len(), ahead.next_due()), (3, Some(t(100))));
+        assert_eq!(ids(&ahead.take_due(t(1_000), 9)), [4, 1, 2], "the latest has gone, to be read in its turn");
+        assert_eq!(ahead.horizon().map(|(at, _)| at), Some(t(900)));
+    }
+
+    #[test]
+    fn what_is_not_due_any_more_waits_again() {
+        let t = Timestamp::from_micros;
+        let mut ahead = LookAhead::new(10);
+        ahead.extend(&[due(1, 10, 0), due(2, 900, 9), due(3, 950, 0)], FAR);
+        assert_eq!(ids(&ahead.take_due(t(1_000), 0)), [0; 0], "all are ready, none is wanted");
+        assert!(ahead.has_ready());
+        assert_eq!(ids(&ahead.take_due(t(50), 9)), [1], "the clock was set back");
+        assert_eq!((ahead.has_ready(), ahead.next_due()), (false, Some(t(900))));
+        assert_eq!(ids(&ahead.take_due(t(1_000), 9)), [2, 3]);
     }
 
     #[test]

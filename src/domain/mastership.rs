@@ -28,6 +28,11 @@ impl Mastership {
         Self::Master { epoch, trusted_until: sent.plus(lease.saturating_sub(margin)) }
     }
 
+    /// It is about this reign, trusted or not.
+    pub fn is_of(self, epoch: Epoch) -> bool {
+        matches!(self, Self::Master { epoch: own, .. } if own == epoch)
+    }
+
     /// The epoch to claim under at `now`; `None` when this node must not claim.
     pub fn epoch_at(self, now: Mono) -> Option<Epoch> {
         match self {

@@ -245,15 +245,7 @@ fn a_database_clock_that_steps_by_an_hour_stops_nothing_and_kills_nobody() {
             "CREATE OR REPLACE FUNCTION now_us() RETURNS BIGINT LANGUAGE sql VOLATILE \
              AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT + {step_us} $$"
         ));
-        // Every node has seen the step before anything is judged by its clock.
-        for node in &cluster.nodes {
-            until("the step is counted", SOON, || {
-                let metrics = String::from_utf8(http::get(&node.url("/metrics")).body).unwrap();
-                metrics
-                    .lines()
-                    .any(|line| line.starts_with("task_scheduler_database_clock_steps_total ") && !line.ends_with(" 0"))
-            });
-        }
+        steps_seen(&cluster, 1);
         let count = receiver.calls().len();
         cluster.submit(1, &receiver.url("/after"), 20, (Duration::ZERO, Duration::from_secs(1)));
         until("what is due after the step is called", SOON, || {
@@ -270,6 +262,34 @@ fn a_database_clock_that_steps_by_an_hour_stops_nothing_and_kills_nobody() {
             until("what had become due by the step is called too", SOON, || cluster.counts(0)["succeeded"] == 320);
         }
     }
+}
+
+#[test]
+fn what_a_clock_made_due_and_then_not_due_any_more_holds_nobody_up() {
+    let clock = |cluster: &Cluster, shift_us: i64| {
+        cluster.run(&format!(
+            "CREATE OR REPLACE FUNCTION now_us() RETURNS BIGINT LANGUAGE sql VOLATILE \
+             AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT + {shift_us} $$"
+        ));
+    };
+    let Some(server) = server() else { return };
+    let cluster = Cluster::with(server, 1, &["--slots", "4", "--claim-buffer", "8"]);
+    let receiver = Receiver::answering(|_, _| Answer { after: Duration::from_millis(200), ..Answer::status(204) });
+    let half_an_hour = Duration::from_mins(30);
+    cluster.submit(0, &receiver.url("/"), 1_000, (half_an_hour, half_an_hour));
+    // An hour ahead, all of them are due, and far more than there are slots for.
+    clock(&cluster, 3_600_000_000);
+    receiver.wait_for(20, SOON);
+    clock(&cluster, 0);
+    steps_seen(&cluster, 2);
+    // More than once: what is given back must not be claimed again and kept.
+    for round in ["/first", "/second", "/third"] {
+        cluster.submit(0, &receiver.url(round), 10, (Duration::ZERO, Duration::ZERO));
+        until("what is due now is called", SOON, || {
+            receiver.calls().iter().filter(|call| call.path == round).count() == 10
+        });
+    }
+    assert!(received(&receiver).values().all(|calls| *calls == 1), "each once");
 }
 
 #[test]
@@ -346,7 +366,8 @@ fn what_a_stopped_executor_had_started_is_unknown_until_its_own_outcome_comes() 
     let receiver = Receiver::answering(|_, _| Answer { after: Duration::from_secs(5), ..Answer::status(204) });
     let master = cluster.master(0).unwrap();
     let executor = 1 - master;
-    let ids = cluster.submit(master, &receiver.url("/"), TASKS, (Duration::from_millis(500), Duration::ZERO));
+    // Late enough for the master to have seen the other's heart beat, before which it gives it nothing.
+    let ids = cluster.submit(master, &receiver.url("/"), TASKS, (Duration::from_secs(3), Duration::ZERO));
     receiver.wait_for(TASKS, SOON);
     cluster.nodes[executor].signal("STOP");
     let held = cluster.of_node(executor, &ids);
@@ -378,6 +399,16 @@ fn an_older_program_is_refused_where_the_schema_needs_a_newer_one() {
         "{}",
         refused.log()
     );
+}
+
+/// Every node has seen so many steps of the database's clock: before that, its estimate is of the time before.
+fn steps_seen(cluster: &Cluster, steps: usize) {
+    let line = format!("task_scheduler_database_clock_steps_total {steps}");
+    for node in &cluster.nodes {
+        until("the step is counted", SOON, || {
+            String::from_utf8(http::get(&node.url("/metrics")).body).unwrap().lines().any(|shown| shown == line)
+        });
+    }
 }
 
 /// The longest time without any call, from `fault` on.

@@ -69,13 +69,20 @@ impl PostgresStore {
         Writer { process: self.process, stream }
     }
 
-    /// Tells other processes of what is scheduled now.
+    /// Tells other processes of what was stored.
     fn tell_stored(&self, c: &mut diesel::PgConnection, outcomes: &[Ingested]) -> Result<()> {
-        let due = |outcome: &Ingested| match outcome {
-            Ingested::Stored(due) => Some(due.due_at),
-            Ingested::Same | Ingested::Conflict => None,
-        };
-        match outcomes.iter().filter_map(due).min() {
+        self.tell_scheduled(
+            c,
+            outcomes.iter().filter_map(|outcome| match outcome {
+                Ingested::Stored(due) => Some(due),
+                Ingested::Same | Ingested::Conflict => None,
+            }),
+        )
+    }
+
+    /// Tells other processes of what is scheduled now.
+    fn tell_scheduled<'a>(&self, c: &mut diesel::PgConnection, dues: impl IntoIterator<Item = &'a Due>) -> Result<()> {
+        match dues.into_iter().map(|due| due.due_at).min() {
             Some(first) => tell(c, self.process, &Hint::Scheduled(first)),
             None => Ok(()),
         }
@@ -151,7 +158,11 @@ impl Store for PostgresStore {
     }
 
     fn drain(&self, generation: GenerationId) -> Result<Vec<Due>> {
-        self.connections.write(|c| recovery::drain(c, self.writer(Stream::Other), generation))
+        self.connections.write(|c| {
+            let back = recovery::drain(c, self.writer(Stream::Other), generation)?;
+            self.tell_scheduled(c, &back)?;
+            Ok(back)
+        })
     }
 
     fn farewell(&self, generation: GenerationId) -> Result<()> {
@@ -228,6 +239,13 @@ impl Store for PostgresStore {
             let applied = settled.iter().filter(|one| matches!(one, Settled::Applied(_))).count();
             generations::add_settled(c, generation, applied)?;
             counts::write(c, self.writer(Stream::Settle), &deltas)?;
+            self.tell_scheduled(
+                c,
+                settled.iter().filter_map(|one| match one {
+                    Settled::Applied(due) => due.as_ref(),
+                    Settled::Stale => None,
+                }),
+            )?;
             Ok(settled)
         })
     }
@@ -249,7 +267,13 @@ impl Store for PostgresStore {
     }
 
     fn resolve(&self, id: TaskId, to: Resolution) -> Result<Change> {
-        self.connections.write(|c| changes::resolve(c, self.writer(Stream::Other), id, to))
+        self.connections.write(|c| {
+            let change = changes::resolve(c, self.writer(Stream::Other), id, to)?;
+            if let Change::Done(due) = &change {
+                self.tell_scheduled(c, due)?;
+            }
+            Ok(change)
+        })
     }
 
     fn counts(&self) -> Result<Vec<(State, u64)>> {
