@@ -86,16 +86,12 @@ impl Calls {
         (self.begun.load(Ordering::SeqCst), ended)
     }
 
-    /// These claims are about to start: before their start record is written.
-    pub fn begin(&self, claims: usize) {
+    /// These claims are about to start: before their start record is written. They have not begun after all unless
+    /// they are launched with what this returns, whatever becomes of the writing.
+    pub fn begin(self: &Arc<Self>, claims: usize) -> Begun {
         self.begun.fetch_add(count(claims), Ordering::SeqCst);
         self.unsettled.add(claims);
-    }
-
-    /// Their start record was refused or failed.
-    pub fn not_begun(&self, claims: usize) {
-        self.free(claims);
-        self.unsettled.remove(claims);
+        Begun { calls: Arc::clone(self), claims }
     }
 
     /// Notes an assignment; one without a task is removed with the next outcomes.
@@ -104,7 +100,8 @@ impl Calls {
     }
 
     /// Their start record is written: each is called at its instant.
-    pub fn launch(self: &Arc<Self>, tasks: Vec<ClaimedTask>, record: StartRecord) {
+    pub fn launch(self: &Arc<Self>, begun: Begun, tasks: Vec<ClaimedTask>, record: StartRecord) {
+        begun.kept();
         self.unsettled.started(record, tasks.iter().map(|task| task.claim));
         for task in tasks {
             self.wait_for(task);
@@ -240,6 +237,27 @@ impl Calls {
             && executor.try_send(Freed).is_err()
         {
             log::debug!("the executor could not be told of free slots; it looks for them by itself");
+        }
+    }
+}
+
+/// Claims that have begun, until their start record stands.
+pub struct Begun {
+    calls: Arc<Calls>,
+    claims: usize,
+}
+
+impl Begun {
+    fn kept(mut self) {
+        self.claims = 0;
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if self.claims > 0 {
+            self.calls.free(self.claims);
+            self.calls.unsettled.remove(self.claims);
         }
     }
 }

@@ -178,23 +178,16 @@ impl Executor {
     fn record(&self, tasks: Vec<ClaimedTask>) -> impl Future<Output = Result<Started>> + use<> {
         let (store, calls, generation) =
             (Arc::clone(&self.parts.store), Arc::clone(&self.set.calls), self.set.generation);
-        let count = tasks.len();
-        calls.begin(count);
+        let begun = calls.begin(tasks.len());
         blocking(move || {
             let claims: Vec<_> = tasks.iter().map(|task| task.claim).collect();
             Ok(match store.start(generation, &claims) {
                 Ok(Some(record)) => {
-                    calls.launch(tasks, record);
+                    calls.launch(begun, tasks, record);
                     Started::Launched
                 }
-                Ok(None) => {
-                    calls.not_begun(count);
-                    Started::Refused
-                }
-                Err(cause) => {
-                    calls.not_begun(count);
-                    Started::Failed(tasks, cause)
-                }
+                Ok(None) => Started::Refused,
+                Err(cause) => Started::Failed(tasks, cause),
             })
         })
     }

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use futures_util::future::{join, join_all};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::calls::Calls;
@@ -54,6 +56,8 @@ pub struct Supervisor {
     parts: Parts,
     timer: Timer,
     running: Option<Running>,
+    /// Sets that were replaced and whose calls are still under way.
+    retiring: Vec<JoinHandle<()>>,
     restarts: VecDeque<Mono>,
     stopping: bool,
     /// Told why, when the process must end.
@@ -79,7 +83,7 @@ struct Watch;
 impl Supervisor {
     /// With nothing running yet.
     pub fn new(parts: Parts, timer: Timer, fatal: UnboundedSender<String>) -> Self {
-        Self { parts, timer, running: None, restarts: VecDeque::new(), stopping: false, fatal }
+        Self { parts, timer, running: None, retiring: Vec::new(), restarts: VecDeque::new(), stopping: false, fatal }
     }
 
     /// Makes a new generation known and looks at the clock; then its actors start.
@@ -157,10 +161,11 @@ impl Supervisor {
         let store = Arc::clone(&self.parts.store);
         let calls = Arc::clone(&running.set.calls);
         let why = format!("{} {how}", actor.word());
-        self.parts.calls_runtime.spawn(async move {
+        self.retiring.retain(|set| !set.is_finished());
+        self.retiring.push(self.parts.calls_runtime.spawn(async move {
             resign(store, generation, why).await;
             calls.retire().await;
-        });
+        }));
         match self.backoff() {
             Some(backoff) => {
                 ctx.notify_later(Begin, backoff);
@@ -213,10 +218,14 @@ impl Supervisor {
     /// The steps of a stop, in their order; see the architecture document.
     fn shut_down(&mut self, deadline: Duration) -> impl Future<Output = ()> + use<> {
         self.stopping = true;
-        let running = self.running.take();
+        let (running, retiring) = (self.running.take(), std::mem::take(&mut self.retiring));
         let parts = self.parts.clone();
         async move {
-            let Some(running) = running else { return };
+            let earlier = join_all(retiring);
+            let Some(running) = running else {
+                let _in_time = tokio::time::timeout(deadline, earlier).await;
+                return;
+            };
             if tokio::time::timeout(INGEST_DEADLINE, parts.status.wait_ingested()).await.is_err() {
                 log::warn!("some submissions could not be stored in time; their callers were not told that they were");
             }
@@ -224,7 +233,7 @@ impl Supervisor {
                 arbiter.stop();
             });
             resign(Arc::clone(&parts.store), running.set.generation, "stopped".to_owned()).await;
-            if tokio::time::timeout(deadline, running.set.calls.retire()).await.is_err() {
+            if tokio::time::timeout(deadline, join(running.set.calls.retire(), earlier)).await.is_err() {
                 log::warn!(
                     "calls in flight were left when the deadline passed; their delivery decides at the next start"
                 );
