@@ -1,15 +1,14 @@
 //! A cluster on PostgreSQL: how fast it drains beside the raw loop, and how late its calls are.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, Utc};
 use task_scheduler::store::Store as _;
 use task_scheduler::store::postgres::PostgresStore;
 
+use super::throughput::drain_rate;
 use super::{Bar, Figure, median, quantile};
 use crate::harness::cluster::Cluster;
-use crate::harness::node::until;
-use crate::harness::{Call, Node, Receiver, http};
+use crate::harness::{Call, Node, Receiver};
 use crate::raw::postgres::RawPostgres;
 use crate::services::postgres::Server;
 
@@ -50,15 +49,7 @@ fn schema(server: &Server) -> String {
 fn drained_by_a_node(url: &str) -> f64 {
     RawPostgres::on(url).insert(TASKS, -1_000_000);
     let node = Node::silent_with(&["--database-url", url]);
-    let ended = || {
-        let counts = http::get(&node.url("/v1/stats")).json()["tasks"].clone();
-        usize::try_from(counts["succeeded"].as_u64().unwrap()).unwrap()
-    };
-    until("it has begun", Duration::from_secs(20), || ended() > 0);
-    let (began, first) = (Instant::now(), ended());
-    assert!(first < TASKS / 2, "too fast to be measured: {first} had ended before the first look");
-    until("all have ended", Duration::from_mins(2), || ended() == TASKS);
-    (TASKS - first) as f64 / began.elapsed().as_secs_f64()
+    drain_rate(&node, TASKS)
 }
 
 fn rate(took: Duration) -> f64 {
@@ -102,12 +93,7 @@ fn run(server: &Server, seconds: usize) -> Vec<f64> {
         std::thread::sleep(Duration::from_secs(second as u64 + 1).saturating_sub(began.elapsed().unwrap()));
     }
     receiver.wait_for(seconds * RATE, Duration::from_secs(20));
-    let late = |call: &Call| {
-        let due = DateTime::parse_from_rfc3339(call.header("x-task-run-at").unwrap()).unwrap();
-        let late = DateTime::<Utc>::from(call.at) - due.with_timezone(&Utc);
-        late.num_microseconds().unwrap() as f64 / 1_000.0
-    };
-    let mut all: Vec<f64> = receiver.calls().iter().map(late).collect();
+    let mut all: Vec<f64> = receiver.calls().iter().map(Call::lateness_ms).collect();
     all.sort_by(f64::total_cmp);
     all
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use super::{Bar, Figure, median, quantile};
-use crate::harness::{Node, Receiver, http};
+use crate::harness::{Call, Node, Receiver, http};
 
 const RATE: usize = 500;
 
@@ -65,14 +65,7 @@ fn run(seconds: usize) -> Vec<f64> {
         assert_eq!(http::post_json(&node.url("/v1/tasks/batch"), &Value::from(documents)).status, 201);
     }
     let calls = receiver.wait_for(seconds * RATE, Duration::from_secs(30));
-    let mut ms: Vec<f64> = calls
-        .iter()
-        .map(|call| {
-            let run_at = DateTime::parse_from_rfc3339(call.header("x-task-run-at").unwrap()).unwrap();
-            let at = DateTime::<Utc>::from(call.at);
-            at.signed_duration_since(run_at).num_nanoseconds().unwrap() as f64 / 1e6
-        })
-        .collect();
+    let mut ms: Vec<f64> = calls.iter().map(Call::lateness_ms).collect();
     ms.sort_by(f64::total_cmp);
     ms
 }

@@ -77,14 +77,20 @@ fn drained_by_a_node() -> f64 {
     let folder = tempfile::tempdir().unwrap();
     Raw::create(folder.path()).insert(TASKS, |_| -1_000_000);
     let node = Node::silent(folder.path());
+    drain_rate(&node, TASKS)
+}
+
+/// Tasks per second between the first look that sees one ended and the end of all.
+pub fn drain_rate(node: &Node, tasks: usize) -> f64 {
     let ended = || {
         let counts = http::get(&node.url("/v1/stats")).json()["tasks"].clone();
         usize::try_from(counts["succeeded"].as_u64().unwrap()).unwrap()
     };
+    until("it has begun", Duration::from_secs(20), || ended() > 0);
     let (began, first) = (Instant::now(), ended());
-    assert!(first < TASKS / 2, "too fast to be measured: {first} had ended before the first look");
-    until("all have ended", Duration::from_mins(2), || ended() == TASKS);
-    rate(TASKS - first, began.elapsed())
+    assert!(first < tasks / 2, "too fast to be measured: {first} had ended before the first look");
+    until("all have ended", Duration::from_mins(2), || ended() == tasks);
+    rate(tasks - first, began.elapsed())
 }
 
 fn rate(tasks: usize, took: Duration) -> f64 {

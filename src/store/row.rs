@@ -5,7 +5,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 
 use super::key::Key;
-use super::{Result, StoreError};
+use super::{Result, Standing, StoreError};
 use crate::domain::payload::Payload;
 use crate::domain::time::{Timestamp, micros_of, millis_of};
 use crate::domain::{Claim, ClaimedTask, Delivery, Due, Epoch, Misfire, NewTask, Spec, State, Task};
@@ -180,6 +180,25 @@ pub fn due(row: &DueRow) -> Result<Due> {
 /// A count of starts.
 pub fn starts(attempt: i32) -> Result<u32> {
     u32::try_from(attempt).map_err(|cause| unreadable("attempt", cause))
+}
+
+/// How a generation's standing is written: it only rises.
+pub fn standing_code(standing: Standing) -> i16 {
+    match standing {
+        Standing::Alive => 0,
+        Standing::Draining => 1,
+        Standing::Dead => 2,
+    }
+}
+
+/// The standing of that number.
+pub fn standing_of(code: i16) -> Result<Standing> {
+    match code {
+        0 => Ok(Standing::Alive),
+        1 => Ok(Standing::Draining),
+        2 => Ok(Standing::Dead),
+        other => Err(unreadable("generation.state", other)),
+    }
 }
 
 /// An error for a column whose value is none of its kind.

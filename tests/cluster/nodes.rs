@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::harness::cluster::Cluster;
 use crate::harness::node::until;
 use crate::harness::proxy::Proxy;
-use crate::harness::{Answer, Node, Receiver, http};
+use crate::harness::{Answer, Call, Node, Receiver, http};
 use crate::services::postgres::{own_server, server};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -24,12 +24,7 @@ fn received(receiver: &Receiver) -> HashMap<String, usize> {
 
 /// Milliseconds from each task's instant to its call, sorted.
 fn lateness(receiver: &Receiver) -> Vec<f64> {
-    let late = |call: &crate::harness::Call| {
-        let due = DateTime::parse_from_rfc3339(call.header("x-task-run-at").unwrap()).unwrap();
-        let late = DateTime::<Utc>::from(call.at) - due.with_timezone(&Utc);
-        late.num_microseconds().unwrap() as f64 / 1_000.0
-    };
-    let mut late: Vec<f64> = receiver.calls().iter().map(late).collect();
+    let mut late: Vec<f64> = receiver.calls().iter().map(Call::lateness_ms).collect();
     late.sort_by(f64::total_cmp);
     late
 }
@@ -241,10 +236,7 @@ fn a_database_clock_that_steps_by_an_hour_stops_nothing_and_kills_nobody() {
         let receiver = Receiver::start();
         cluster.submit(0, &receiver.url("/"), 300, (Duration::from_secs(1), Duration::from_secs(3)));
         receiver.wait_for(50, SOON);
-        cluster.run(&format!(
-            "CREATE OR REPLACE FUNCTION now_us() RETURNS BIGINT LANGUAGE sql VOLATILE \
-             AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT + {step_us} $$"
-        ));
+        cluster.shift_clock(step_us);
         steps_seen(&cluster, 1);
         let count = receiver.calls().len();
         cluster.submit(1, &receiver.url("/after"), 20, (Duration::ZERO, Duration::from_secs(1)));
@@ -266,21 +258,15 @@ fn a_database_clock_that_steps_by_an_hour_stops_nothing_and_kills_nobody() {
 
 #[test]
 fn what_a_clock_made_due_and_then_not_due_any_more_holds_nobody_up() {
-    let clock = |cluster: &Cluster, shift_us: i64| {
-        cluster.run(&format!(
-            "CREATE OR REPLACE FUNCTION now_us() RETURNS BIGINT LANGUAGE sql VOLATILE \
-             AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT + {shift_us} $$"
-        ));
-    };
     let Some(server) = server() else { return };
     let cluster = Cluster::with(server, 1, &["--slots", "4", "--claim-buffer", "8"]);
     let receiver = Receiver::answering(|_, _| Answer { after: Duration::from_millis(200), ..Answer::status(204) });
     let half_an_hour = Duration::from_mins(30);
     cluster.submit(0, &receiver.url("/"), 1_000, (half_an_hour, half_an_hour));
     // An hour ahead, all of them are due, and far more than there are slots for.
-    clock(&cluster, 3_600_000_000);
+    cluster.shift_clock(3_600_000_000);
     receiver.wait_for(20, SOON);
-    clock(&cluster, 0);
+    cluster.shift_clock(0);
     steps_seen(&cluster, 2);
     // More than once: what is given back must not be claimed again and kept.
     for round in ["/first", "/second", "/third"] {

@@ -9,6 +9,7 @@ use super::value::Value;
 use crate::domain::credit::Load;
 use crate::domain::{GenerationId, Timestamp};
 use crate::store::key::Key;
+use crate::store::row::{standing_code, standing_of};
 use crate::store::statement::{Words, statement};
 use crate::store::{Beat, Generation, GenerationLoad, NewGeneration, Result, Standing};
 
@@ -103,7 +104,7 @@ impl Words for Advance {
 
 /// Moves it forward; false if it stood there or further already. Waits for the start records that are being written.
 pub fn advance(c: &mut PgConnection, id: GenerationId, to: Standing) -> Result<bool> {
-    let to = Value::Small(code(to));
+    let to = Value::Small(standing_code(to));
     let moved = statement::<Advance, _>(&[to.clone(), to.clone(), Value::Key(id.into()), to]).execute(c)?;
     Ok(moved == 1)
 }
@@ -127,7 +128,7 @@ pub fn all(c: &mut PgConnection) -> Result<Vec<Generation>> {
     let rows: Vec<Row> = statement::<All, Value<'_>>(&[]).load(c)?;
     rows.into_iter()
         .map(|(id, node, address, version, slots, state, counter, age_us, free_slots, clock_offset_us, gone)| {
-            let standing = from_code(state)?;
+            let standing = standing_of(state)?;
             let slots = if standing == Standing::Alive { u32::try_from(slots).unwrap_or(0) } else { 0 };
             Ok(Generation {
                 id: id.generation(),
@@ -204,21 +205,4 @@ impl Words for Now {
 /// The database's clock.
 pub fn now(c: &mut PgConnection) -> Result<Timestamp> {
     Ok(Timestamp::from_micros(statement::<Now, Value<'_>>(&[]).get_result(c)?))
-}
-
-fn code(standing: Standing) -> i16 {
-    match standing {
-        Standing::Alive => 0,
-        Standing::Draining => 1,
-        Standing::Dead => 2,
-    }
-}
-
-fn from_code(code: i16) -> Result<Standing> {
-    match code {
-        0 => Ok(Standing::Alive),
-        1 => Ok(Standing::Draining),
-        2 => Ok(Standing::Dead),
-        other => Err(crate::store::row::unreadable("generation.state", other)),
-    }
 }

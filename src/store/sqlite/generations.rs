@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::domain::credit::Load;
 use crate::domain::{GenerationId, Timestamp};
 use crate::store::key::Key;
-use crate::store::row::unreadable;
+use crate::store::row::{standing_code, standing_of};
 use crate::store::{Generation, GenerationLoad, NewGeneration, Result, Standing};
 
 /// Dead ones that a list still shows.
@@ -24,7 +24,7 @@ pub fn register(c: &mut SqliteConnection, new: &NewGeneration, now: Timestamp) -
             generation::address.eq(&new.address),
             generation::version.eq(&new.version),
             generation::slots.eq(i32::try_from(new.slots).unwrap_or(i32::MAX)),
-            generation::state.eq(code(Standing::Alive)),
+            generation::state.eq(standing_code(Standing::Alive)),
             generation::registered_at.eq(now.micros()),
         ))
         .execute(c)?;
@@ -35,14 +35,16 @@ pub fn register(c: &mut SqliteConnection, new: &NewGeneration, now: Timestamp) -
 pub fn standing(c: &mut SqliteConnection, id: GenerationId) -> Result<Option<Standing>> {
     let found: Option<i16> =
         generation::table.find(id.0.as_bytes().to_vec()).select(generation::state).first(c).optional()?;
-    found.map(from_code).transpose()
+    found.map(standing_of).transpose()
 }
 
 /// Moves it forward; false if it stood there or further already.
 pub fn advance(c: &mut SqliteConnection, id: GenerationId, to: Standing, now: Option<Timestamp>) -> Result<bool> {
-    let moved = diesel::update(generation::table.find(id.0.as_bytes().to_vec()).filter(generation::state.lt(code(to))))
-        .set((generation::state.eq(code(to)), generation::ended_at.eq(now.map(Timestamp::micros))))
-        .execute(c)?;
+    let moved = diesel::update(
+        generation::table.find(id.0.as_bytes().to_vec()).filter(generation::state.lt(standing_code(to))),
+    )
+    .set((generation::state.eq(standing_code(to)), generation::ended_at.eq(now.map(Timestamp::micros))))
+    .execute(c)?;
     Ok(moved == 1)
 }
 
@@ -55,12 +57,12 @@ pub fn node_of(c: &mut SqliteConnection, id: GenerationId) -> Result<Option<Stri
 pub fn all(c: &mut SqliteConnection, presence: &Presence, clock: &Clock) -> Result<Vec<Generation>> {
     type Row = (Key, String, String, String, i32, i16, i64, Option<i64>);
     let mut rows: Vec<Row> = generation::table
-        .filter(generation::state.lt(code(Standing::Dead)))
+        .filter(generation::state.lt(standing_code(Standing::Dead)))
         .order(generation::registered_at)
         .load(c)?;
     rows.extend(
         generation::table
-            .filter(generation::state.eq(code(Standing::Dead)))
+            .filter(generation::state.eq(standing_code(Standing::Dead)))
             .order(generation::registered_at.desc())
             .limit(DEAD_SHOWN)
             .load::<Row>(c)?,
@@ -68,7 +70,7 @@ pub fn all(c: &mut SqliteConnection, presence: &Presence, clock: &Clock) -> Resu
     rows.into_iter()
         .map(|(id, node, address, version, slots, state, registered_at, ended_at)| {
             let id = id.generation();
-            let standing = from_code(state)?;
+            let standing = standing_of(state)?;
             let seen = presence.of(id);
             let Seen { counter, beat, gone, .. } = seen.unwrap_or(Seen { gone: true, ..Seen::default() });
             // Of an earlier process nobody remembers a heartbeat: its end, as far as that is known, stands for the last.
@@ -94,7 +96,7 @@ pub fn all(c: &mut SqliteConnection, presence: &Presence, clock: &Clock) -> Resu
 /// What each living generation can do and holds.
 pub fn loads(c: &mut SqliteConnection, presence: &Presence) -> Result<Vec<GenerationLoad>> {
     let rows: Vec<(Key, i32)> = generation::table
-        .filter(generation::state.eq(code(Standing::Alive)))
+        .filter(generation::state.eq(standing_code(Standing::Alive)))
         .select((generation::id, generation::slots))
         .load(c)?;
     let mut loads = Vec::with_capacity(rows.len());
@@ -107,21 +109,4 @@ pub fn loads(c: &mut SqliteConnection, presence: &Presence) -> Result<Vec<Genera
         }
     }
     Ok(loads)
-}
-
-fn code(standing: Standing) -> i16 {
-    match standing {
-        Standing::Alive => 0,
-        Standing::Draining => 1,
-        Standing::Dead => 2,
-    }
-}
-
-fn from_code(code: i16) -> Result<Standing> {
-    match code {
-        0 => Ok(Standing::Alive),
-        1 => Ok(Standing::Draining),
-        2 => Ok(Standing::Dead),
-        other => Err(unreadable("generation.state", other)),
-    }
 }

@@ -52,6 +52,14 @@ impl Cluster {
         diesel::pg::PgConnection::establish(&self.url).unwrap().batch_execute(sql).unwrap();
     }
 
+    /// Makes the database's clock go wrong by so many microseconds from now on.
+    pub fn shift_clock(&self, by_us: i64) {
+        self.run(&format!(
+            "CREATE OR REPLACE FUNCTION now_us() RETURNS BIGINT LANGUAGE sql VOLATILE \
+             AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT + {by_us} $$"
+        ));
+    }
+
     /// Claims of a node that have no start record.
     pub fn unstarted(&self, node: usize) -> i64 {
         use diesel::RunQueryDsl as _;

@@ -6,6 +6,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use chrono::{DateTime, Utc};
+
 /// One request as it was received.
 #[derive(Debug, Clone)]
 pub struct Call {
@@ -17,6 +19,13 @@ pub struct Call {
 }
 
 impl Call {
+    /// How long after its task's instant it came, in milliseconds; negative if it was early.
+    pub fn lateness_ms(&self) -> f64 {
+        let due = DateTime::parse_from_rfc3339(self.header("x-task-run-at").unwrap()).unwrap();
+        let late = DateTime::<Utc>::from(self.at) - due.with_timezone(&Utc);
+        late.num_nanoseconds().unwrap() as f64 / 1e6
+    }
+
     /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
