@@ -21,6 +21,8 @@ pub struct NodeConfig {
     pub api: ApiConfig,
     /// The embedded queue.
     pub queue: QueueConfig,
+    /// The cluster of Kafka, if there is one.
+    pub kafka: KafkaConfig,
     /// The actors.
     pub actors: ActorsConfig,
     /// HTTP targets.
@@ -86,6 +88,87 @@ pub struct QueueConfig {
     pub publish_timeout: Duration,
 }
 
+/// A cluster of Kafka: the submission topic, and the topics that tasks write to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KafkaConfig {
+    /// `host:port`, separated by commas; empty: there is none.
+    pub brokers: String,
+    /// Further settings of the client library: TLS, SASL.
+    pub properties: Vec<KafkaProperty>,
+    /// Where submissions come from.
+    pub submission_topic: String,
+    /// Topics that do not exist are made.
+    pub create_topics: bool,
+    /// Partitions of a submission topic that is made.
+    pub partitions: i32,
+    /// Copies of each partition of a topic that is made; 0: as many as the brokers make by default.
+    pub replication: i32,
+    /// Topics that tasks may write to; one that ends with `*` means all that begin so.
+    pub target_topics: Vec<String>,
+}
+
+impl KafkaConfig {
+    /// There is a cluster.
+    pub fn is_there(&self) -> bool {
+        !self.brokers.is_empty()
+    }
+
+    /// What every client is set up with, whatever it does.
+    pub fn client(&self) -> impl Iterator<Item = (String, String)> + use<'_> {
+        let given = self.properties.iter().map(|property| (property.name.as_str(), property.value.as_str()));
+        // What must hold comes last. Brokers that are back are found again within a second.
+        let fixed = [
+            ("bootstrap.servers", self.brokers.as_str()),
+            ("client.id", "task-scheduler"),
+            ("allow.auto.create.topics", "false"),
+            ("reconnect.backoff.max.ms", "1000"),
+            ("topic.metadata.refresh.interval.ms", "5000"),
+        ];
+        given.chain(fixed).map(|(name, value)| (name.to_owned(), value.to_owned()))
+    }
+
+    /// Where records go that could not be read.
+    pub fn dead_letter_topic(&self) -> String {
+        format!("{}.dead", self.submission_topic)
+    }
+}
+
+/// One setting of the Kafka client library. A secret is never shown.
+#[derive(Clone, PartialEq)]
+pub struct KafkaProperty {
+    /// Its name, like `sasl.username`.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+impl KafkaProperty {
+    /// Reads `name=value`; only what says how to reach the brokers and who is asking. `None` if it is none of these.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (name, value) = text.split_once('=')?;
+        let name = name.trim();
+        let may = ["security.protocol", "broker.address.family", "client.rack"].contains(&name)
+            || ["ssl.", "sasl.", "enable.ssl.", "socket.", "reconnect."].iter().any(|part| name.starts_with(part));
+        may.then(|| Self { name: name.to_owned(), value: value.trim().to_owned() })
+    }
+
+    fn is_secret(&self) -> bool {
+        ["password", "secret", "key.pem", "oauthbearer.config"].iter().any(|part| self.name.contains(part))
+    }
+}
+
+impl fmt::Display for KafkaProperty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, if self.is_secret() { "***" } else { &self.value })
+    }
+}
+
+impl fmt::Debug for KafkaProperty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KafkaProperty({self})")
+    }
+}
+
 /// The actors' times and sizes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ActorsConfig {
@@ -147,6 +230,20 @@ impl Default for QueueConfig {
     }
 }
 
+impl Default for KafkaConfig {
+    fn default() -> Self {
+        Self {
+            brokers: String::new(),
+            properties: Vec::new(),
+            submission_topic: "task-submissions".to_owned(),
+            create_topics: true,
+            partitions: 12,
+            replication: 0,
+            target_topics: Vec::new(),
+        }
+    }
+}
+
 impl Default for ActorsConfig {
     fn default() -> Self {
         Self {
@@ -188,6 +285,7 @@ impl NodeConfig {
             database_url: None,
             api: ApiConfig::default(),
             queue: QueueConfig::default(),
+            kafka: KafkaConfig::default(),
             actors: ActorsConfig::default(),
             http: HttpConfig::default(),
             drain: Duration::from_secs(20),

@@ -13,9 +13,12 @@
 //! ```
 //!
 //! 1. *Submit.* [`api`] checks a document ([`domain::document`]) and publishes it to the [`queue`]. Embedded, the queue
-//!    is a bounded channel: the caller is answered `201` when the task is committed, not before.
+//!    is a bounded channel: the caller is answered `201` when the task is committed, not before. With Kafka it is a topic
+//!    ([`queue::kafka`]): the caller is answered `202` when all copies of the record are made, and others may write there too.
 //! 2. *Ingest.* [`actors::kafka_ingest`] takes a batch, writes it in one transaction ([`store::Store::ingest`]),
-//!    acknowledges it, and hints the Dispatcher.
+//!    acknowledges it, and hints the Dispatcher. Of a topic it reads the partitions that are this node's
+//!    ([`domain::share`]), each from the offset in the database, which the same transaction moves on if it is still there
+//!    ([`store::Store::ingest_from`]): reading twice stores nothing twice, and there is no group to rebalance.
 //! 3. *Claim.* [`actors::dispatcher`] holds the next seconds in memory ([`domain::look_ahead`]). A claim lead before
 //!    `due_at` it claims in one fenced transaction ([`store::Store::claim`]), which also writes the *assignment* by
 //!    which the executor learns of it.

@@ -18,12 +18,16 @@ use crate::clock::{Clock, DatabaseClock};
 use crate::config::NodeConfig;
 use crate::dashboard;
 use crate::domain::clock_map::ClockMap;
+use crate::domain::kafka_topics::KafkaTopics;
 use crate::metrics::Metrics;
+use crate::queue::Queue;
 use crate::queue::embedded::EmbeddedQueue;
+use crate::queue::kafka::{KafkaError, KafkaQueue};
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
 use crate::targets::http::HttpCaller;
+use crate::targets::kafka::KafkaCaller;
 use crate::targets::log::LogTarget;
 use crate::targets::name_lookup::LOOKUPS_MAX;
 use crate::targets::router::Router;
@@ -50,6 +54,9 @@ pub enum NodeError {
     /// Its database cannot be used.
     #[error("{0}")]
     Database(#[from] StoreError),
+    /// Kafka cannot be used with these settings.
+    #[error("{0}; see --kafka-brokers and --kafka-property")]
+    Kafka(#[from] KafkaError),
     /// The system refused something the node needs.
     #[error("the node cannot start: {0}")]
     Setup(String),
@@ -65,7 +72,7 @@ impl NodeError {
     /// The process's exit code for it: 2 for what the settings can mend, 70 for an inner failure or a stop that was cut off.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Address { .. } | Self::Database(_) => 2,
+            Self::Address { .. } | Self::Database(_) | Self::Kafka(_) => 2,
             Self::Setup(_) | Self::Broken(_) | Self::CutOff => 70,
         }
     }
@@ -92,17 +99,40 @@ fn parts(config: &NodeConfig, listener: &TcpListener, calls_runtime: &Runtime) -
     let metrics = Metrics::new(clock.clone()).map_err(setup)?;
     let http = HttpCaller::new(&config.http).map_err(setup)?;
     let address = listener.local_addr().map_err(setup)?;
+    let kafka_caller = config.kafka.is_there().then(|| KafkaCaller::new(&config.kafka, topics(config), clock.clone()));
+    let database_clock = Arc::new(DatabaseClock::new(clock, clock_map(config)));
+    let kafka = kafka(config, &database_clock)?;
+    let queue: Arc<dyn Queue> = match &kafka {
+        Some(kafka) => Arc::<KafkaQueue>::clone(kafka),
+        None => Arc::new(EmbeddedQueue::new(&config.queue)),
+    };
     Ok(Parts {
         store,
-        queue: Arc::new(EmbeddedQueue::new(&config.queue)),
-        target: Arc::new(Router::new(http, LogTarget)),
-        database_clock: Arc::new(DatabaseClock::new(clock, clock_map(config))),
+        queue,
+        kafka,
+        target: Arc::new(Router::new(http, kafka_caller, LogTarget)),
+        database_clock,
         metrics: Arc::new(metrics),
         status: Arc::new(Status::default()),
         config: config.actors.clone(),
         node: NodeIdentity { name: config.name.clone(), address: address.to_string() },
         calls_runtime: calls_runtime.handle().clone(),
     })
+}
+
+/// The submission topic, if there is one. Brokers that are away are waited for, unready.
+fn kafka(config: &NodeConfig, clock: &Arc<DatabaseClock>) -> Result<Option<Arc<KafkaQueue>>, NodeError> {
+    if !config.kafka.is_there() {
+        return Ok(None);
+    }
+    let queue = KafkaQueue::new(&config.kafka, &config.queue, Arc::clone(clock), topics(config))?;
+    Ok(Some(Arc::new(queue)))
+}
+
+/// The topics that tasks may write to.
+fn topics(config: &NodeConfig) -> KafkaTopics {
+    let own = vec![config.kafka.submission_topic.clone(), config.kafka.dead_letter_topic()];
+    KafkaTopics::new(config.kafka.target_topics.clone(), own)
 }
 
 /// The cluster's, or the embedded one. A server that is away is waited for, unready; one that cannot be used is not.
@@ -148,6 +178,8 @@ fn api_state(config: &NodeConfig, parts: &Parts) -> ApiState {
     ApiState {
         store: Arc::clone(&parts.store),
         queue: Arc::clone(&parts.queue),
+        kafka: parts.kafka.clone(),
+        topics: config.kafka.is_there().then(|| Arc::new(topics(config))),
         database_clock: Arc::clone(&parts.database_clock),
         metrics: Arc::clone(&parts.metrics),
         status: Arc::clone(&parts.status),

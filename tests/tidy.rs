@@ -28,7 +28,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("api", &["domain", "clock", "config", "metrics", "store", "queue", "targets", "actors"]),
     ("dashboard", &["domain", "clock", "config", "metrics", "store", "queue", "targets", "actors"]),
     ("node", &["domain", "clock", "config", "metrics", "store", "queue", "targets", "actors", "api", "dashboard"]),
-    ("cli", &["domain", "clock", "config", "store", "node"]),
+    ("cli", &["domain", "clock", "config", "store", "queue", "node"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

@@ -1,28 +1,36 @@
 //! KafkaIngest: takes submissions from whichever queue is configured into the task database.
 //!
-//! In: batches of the queue. Out: rows, acknowledgements, a hint to the Dispatcher. Owns: nothing; an unacknowledged
-//! batch belongs to the queue. Never: acknowledges before the commit.
+//! In: batches of the queue. Out: rows, acknowledgements, a hint to the Dispatcher; of a topic also which partitions are
+//! read. Owns: this node's share of the topic; an unacknowledged batch belongs to the queue. Never: acknowledges before the
+//! commit.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
 
 use super::parts::{Parts, blocking};
 use super::set::Set;
+use super::topic_share::{TopicError, TopicShare, publish_dead_letters};
 use super::vital::{Vital, vital_signs};
 use crate::domain::Due;
 use crate::metrics::ActorName;
-use crate::queue::Polled;
+use crate::queue::{Batch, Polled};
 use crate::store::{Ingested, Result};
 
 /// Most submissions in one transaction.
 const BATCH_MAX: usize = 1_000;
 /// After a failed transaction: long enough not to spin, short enough for a disk that has room again.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Between two looks at this node's share of the topic.
+const LOOK: Duration = Duration::from_millis(500);
+/// The same after a stretch was not stored.
+const SOON: Duration = Duration::from_millis(20);
 
 /// See the module.
 pub struct KafkaIngest {
     parts: Parts,
+    share: Arc<Mutex<TopicShare>>,
     vital: Vital,
 }
 
@@ -30,14 +38,20 @@ pub struct KafkaIngest {
 #[rtype(result = "()")]
 struct Tick;
 
+/// A look at this node's share of the topic is due.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Look;
+
 impl KafkaIngest {
     /// For this set.
     pub fn new(parts: Parts, set: &Set) -> Self {
-        Self { vital: Vital::new(ActorName::KafkaIngest, &parts, set), parts }
+        let share = Arc::new(Mutex::new(TopicShare::new(set.generation)));
+        Self { vital: Vital::new(ActorName::KafkaIngest, &parts, set), share, parts }
     }
 
     fn poll(&self) -> impl ActorFuture<Self, Output = ()> + use<> {
-        let queue = std::sync::Arc::clone(&self.parts.queue);
+        let queue = Arc::clone(&self.parts.queue);
         async move { queue.poll(BATCH_MAX).await }.into_actor(self).map(|polled, actor: &mut Self, ctx| match polled {
             Some(polled) => {
                 ctx.spawn(actor.ingest(polled));
@@ -51,17 +65,27 @@ impl KafkaIngest {
     /// this actor does not live to see it.
     fn ingest(&self, polled: Polled) -> impl ActorFuture<Self, Output = ()> + use<> {
         let begun = self.vital.begin();
-        let parts = self.parts.clone();
+        let (parts, share) = (self.parts.clone(), Arc::clone(&self.share));
         let ingested = blocking(move || {
             let timer = parts.metrics.ingest.start_timer();
-            match parts.store.ingest(&polled.tasks) {
-                Ok(outcomes) => {
+            let outcomes = match &polled.batch {
+                Batch::Tasks(tasks) => parts.store.ingest(tasks).map(Some),
+                Batch::Stretch(stretch) => parts.store.ingest_from(stretch),
+            };
+            match outcomes {
+                Ok(Some(outcomes)) => {
                     timer.observe_duration();
                     parts.status.hint(stored(&outcomes));
                     polled.committed(&outcomes);
                     Ok(())
                 }
+                // Another node was faster: where it has come to stands in the database.
+                Ok(None) => {
+                    locked(&share).read_anew();
+                    Ok(())
+                }
                 Err(cause) => {
+                    locked(&share).read_anew();
                     polled.failed(&cause.to_string());
                     Err(cause)
                 }
@@ -80,17 +104,46 @@ impl KafkaIngest {
                 ctx.spawn(self.poll());
             }
             Err(cause) => {
-                self.vital.failed("a batch was not stored and its publishers were told so", cause);
+                self.vital.failed("a batch was not stored; its publishers were told so, or it is read again", cause);
                 ctx.notify_later(Tick, PAUSE);
             }
         }
     }
+
+    /// Has the queue read this node's share of the topic, and publishes dead letters if that is this node's to do.
+    fn look(&self) -> impl ActorFuture<Self, Output = ()> + use<> {
+        let (parts, share) = (self.parts.clone(), Arc::clone(&self.share));
+        let looked = async move {
+            let Some(kafka) = parts.kafka.clone() else { return Ok(()) };
+            let (at, of) = (parts.clone(), Arc::clone(&kafka));
+            let first = blocking(move || {
+                let mut share = locked(&share);
+                share.look(&at, &of)?;
+                Ok(share.is_first())
+            });
+            if first.await? {
+                publish_dead_letters(parts, &kafka).await?;
+            }
+            Ok(())
+        };
+        looked.into_actor(self).map(|result: std::result::Result<(), TopicError>, actor: &mut Self, ctx| {
+            if let Err(cause) = result {
+                actor.vital.failed("the share of the topic was not looked at", &cause);
+            }
+            let lost = locked(&actor.share).is_to_be_read_anew();
+            ctx.notify_later(Look, if lost { SOON } else { LOOK });
+        })
+    }
+}
+
+fn locked(share: &Mutex<TopicShare>) -> MutexGuard<'_, TopicShare> {
+    share.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn stored(outcomes: &[Ingested]) -> Vec<Due> {
     let due = |outcome: &Ingested| match outcome {
         Ingested::Stored(due) => Some(*due),
-        Ingested::Same | Ingested::Conflict => None,
+        Ingested::Same | Ingested::Conflict | Ingested::Cancelled => None,
     };
     outcomes.iter().filter_map(due).collect()
 }
@@ -100,6 +153,17 @@ impl Actor for KafkaIngest {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.notify(Tick);
+        if self.parts.kafka.is_some() {
+            ctx.notify(Look);
+        }
+    }
+}
+
+impl Handler<Look> for KafkaIngest {
+    type Result = ();
+
+    fn handle(&mut self, _: Look, ctx: &mut Self::Context) {
+        ctx.spawn(self.look());
     }
 }
 

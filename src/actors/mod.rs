@@ -18,6 +18,7 @@ pub mod set;
 pub mod status;
 pub mod supervisor;
 pub mod timer;
+mod topic_share;
 pub mod vital;
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::clock::DatabaseClock;
 use crate::config::ActorsConfig;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::queue::kafka::KafkaQueue;
 use crate::store::{Result, Store, StoreError};
 use crate::targets::Target;
 
@@ -17,6 +18,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Where submissions come from.
     pub queue: Arc<dyn Queue>,
+    /// The same, where they come from a topic.
+    pub kafka: Option<Arc<KafkaQueue>>,
     /// What tasks call.
     pub target: Arc<dyn Target>,
     /// The database's clock.

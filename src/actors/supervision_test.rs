@@ -92,6 +92,7 @@ impl Rig {
             target: target.clone(),
             database_clock: Arc::new(DatabaseClock::new(clock.clone(), crate::domain::clock_map::ClockMap::default())),
             metrics: Arc::new(Metrics::new(clock.clone()).unwrap()),
+            kafka: None,
             status: Arc::new(Status::default()),
             config,
             node: NodeIdentity { name: "test".to_owned(), address: "127.0.0.1:0".to_owned() },
@@ -108,9 +109,12 @@ impl Rig {
         for n in 0..tasks {
             let json = format!(r#"{{"delay_ms": {}, "target": {{"type": "log"}}}}"#, n % delay_ms.max(1));
             let at = self.parts.database_clock.now();
-            let task = Document::parse(json.as_bytes()).unwrap().check(Received { idempotency_key: None, at }).unwrap();
+            let task = Document::parse(json.as_bytes())
+                .unwrap()
+                .check(Received { idempotency_key: None, record_key: None, at })
+                .unwrap();
             ids.push(task.id);
-            let submission = Submission { bytes: json.len(), task };
+            let submission = Submission { document: json.into(), received_at: at, task };
             loop {
                 match self.parts.queue.publish(vec![submission.clone()]).await {
                     Ok(Published::Committed(_)) => break,

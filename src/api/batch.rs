@@ -18,6 +18,7 @@ use super::ApiState;
 use super::body::BodyReader;
 use super::problem::{Kind, Problem};
 use super::submission::{self, Accepted};
+use crate::domain::kafka_topics::KafkaTopics;
 use crate::domain::limits::{BATCH_BYTES_MAX, BATCH_TASKS_MAX, SUBMISSION_BYTES_MAX};
 use crate::domain::{Invalid, TaskId, Timestamp};
 use crate::queue::Submission;
@@ -43,7 +44,8 @@ pub async fn submit(
     let mut publications = Vec::new();
     for (chunk, documents) in items.chunks(CHUNK_TASKS).enumerate() {
         let (first, documents) = (chunk * CHUNK_TASKS, documents.to_vec());
-        let checked = crate::actors::blocking(move || Ok(check(first, &documents, at))).await?;
+        let topics = api.topics.clone();
+        let checked = crate::actors::blocking(move || Ok(check(first, documents, at, topics.as_deref()))).await?;
         // Committed while the next chunk is being checked, and also if the caller goes away.
         publications.push(actix_web::rt::spawn(publish(Arc::clone(&api), checked)));
     }
@@ -126,16 +128,21 @@ impl<'de> Visitor<'de> for ItemsVisitor {
 }
 
 /// `first` is the place of the first document in the batch.
-fn check(first: usize, documents: &[Bytes], at: Timestamp) -> Vec<Result<Submission, Problem>> {
-    let check = |(index, document): (usize, &Bytes)| -> Result<Submission, Problem> {
+fn check(
+    first: usize,
+    documents: Vec<Bytes>,
+    at: Timestamp,
+    topics: Option<&KafkaTopics>,
+) -> Vec<Result<Submission, Problem>> {
+    let check = |(index, document): (usize, Bytes)| -> Result<Submission, Problem> {
         let place = format!("/{}", first + index);
         if document.len() > SUBMISSION_BYTES_MAX {
             let allowed = format!("at most {SUBMISSION_BYTES_MAX} bytes");
             return Err(Problem::too_large(Invalid::new(place, format!("{} bytes", document.len()), allowed)));
         }
-        Ok(submission::checked(document, None, at).map_err(|invalid| invalid.under(&place))?)
+        Ok(submission::checked(document, None, at, topics).map_err(|invalid| invalid.under(&place))?)
     };
-    documents.iter().enumerate().map(check).collect()
+    documents.into_iter().enumerate().map(check).collect()
 }
 
 /// Publishes what passed the check; the answers stand where their documents stood.
@@ -231,7 +238,7 @@ mod tests {
     #[test]
     fn an_item_is_named_by_its_place_in_the_whole_batch() {
         let documents = [Bytes::from_static(b"{\"delay_ms\": 1, \"target\": {\"type\": \"fax\"}}")];
-        let checked = check(2_000, &documents, Timestamp::from_micros(0));
+        let checked = check(2_000, documents.to_vec(), Timestamp::from_micros(0), None);
         let problem = serde_json::to_value(checked[0].as_ref().unwrap_err()).unwrap();
         assert_eq!(problem["pointer"], "/2000/target/type");
     }

@@ -61,6 +61,8 @@ pub fn api(answer: Result<Published, PublishError>) -> (ApiState, TempDir) {
     let state = ApiState {
         store: Arc::new(SqliteStore::open(folder.path(), clock.clone()).unwrap()),
         queue: Arc::new(FixedQueue(answer)),
+        kafka: None,
+        topics: None,
         database_clock: Arc::new(DatabaseClock::new(clock.clone(), ClockMap::default())),
         metrics: Arc::new(Metrics::new(clock).unwrap()),
         status: Arc::new(Status::default()),

@@ -3,8 +3,8 @@
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
+use super::ApiState;
 use super::problem::{Kind, Problem};
-use crate::actors::Status;
 use crate::metrics::Metrics;
 
 /// `GET /healthz`: the process serves.
@@ -13,8 +13,11 @@ pub async fn healthz() -> HttpResponse {
 }
 
 /// `GET /readyz`: it takes submissions and its actors are alive.
-pub async fn readyz(status: web::Data<Status>) -> Result<HttpResponse, Problem> {
-    status.ready().map_err(|reason| Problem::new(Kind::NotReady, reason))?;
+pub async fn readyz(api: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
+    api.status.ready().map_err(|reason| Problem::new(Kind::NotReady, reason))?;
+    if api.kafka.as_ref().is_some_and(|kafka| kafka.layout().is_none()) {
+        return Err(Problem::new(Kind::NotReady, "the submission topic was not seen yet"));
+    }
     Ok(HttpResponse::Ok().json(json!({ "status": "ready" })))
 }
 

@@ -32,8 +32,10 @@ use actix_web::{Handler, HttpRequest, Resource, Responder, web};
 use crate::actors::Status;
 use crate::clock::DatabaseClock;
 use crate::config::ApiConfig;
+use crate::domain::kafka_topics::KafkaTopics;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::queue::kafka::KafkaQueue;
 use crate::store::{Result as StoreResult, Store};
 
 use body::BodyReader;
@@ -49,6 +51,10 @@ pub struct ApiState {
     pub store: Arc<dyn Store>,
     /// Where submissions go.
     pub queue: Arc<dyn Queue>,
+    /// The same, where they go through a topic.
+    pub kafka: Option<Arc<KafkaQueue>>,
+    /// The topics that tasks may write to, where there is a cluster of Kafka.
+    pub topics: Option<Arc<KafkaTopics>>,
     /// What `delay_ms` counts by.
     pub database_clock: Arc<DatabaseClock>,
     /// What the node reports.

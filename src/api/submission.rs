@@ -5,10 +5,12 @@ use std::str;
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderName;
+use bytes::Bytes;
 
 use super::ApiState;
 use super::problem::{Kind, Problem};
 use crate::domain::document::{Document, Received};
+use crate::domain::kafka_topics::KafkaTopics;
 use crate::domain::limits::IDEMPOTENCY_KEY_CHARS_MAX;
 use crate::domain::{Invalid, Target, TaskId, Timestamp};
 use crate::queue::{Published, Submission};
@@ -39,13 +41,22 @@ impl Accepted {
 }
 
 /// Reads and checks one document.
-pub fn checked(json: &[u8], key: Option<&str>, at: Timestamp) -> Result<Submission, Invalid> {
-    let task = Document::parse(json)?.check(Received { idempotency_key: key, at })?;
+pub fn checked(
+    json: Bytes,
+    key: Option<&str>,
+    received_at: Timestamp,
+    topics: Option<&KafkaTopics>,
+) -> Result<Submission, Invalid> {
+    let received = Received { idempotency_key: key, record_key: None, at: received_at };
+    let task = Document::parse(&json)?.check(received)?;
     // Better said at the submission than by a failed task when it is due.
-    if matches!(task.spec.target, Target::Kafka(_)) {
-        return Err(Invalid::new("/target/type", "kafka", "\"http\" or \"log\": this node has no Kafka cluster"));
+    if let Target::Kafka(target) = &task.spec.target {
+        let no_cluster =
+            || Invalid::new("/target/type", "kafka", "\"http\" or \"log\": this node has no Kafka cluster");
+        let refused = |allowed: String| Invalid::new("/target/topic", &target.topic, allowed);
+        topics.ok_or_else(no_cluster)?.check(&target.topic).map_err(refused)?;
     }
-    Ok(Submission { task, bytes: json.len() })
+    Ok(Submission { task, document: json, received_at })
 }
 
 /// The header `Idempotency-Key`, if it is given.
@@ -79,7 +90,10 @@ pub async fn publish(api: &ApiState, batch: Vec<Submission>) -> Vec<Result<Accep
         Ok(Published::Committed(outcomes)) => {
             ids.into_iter().zip(outcomes).map(|(id, outcome)| committed(api, id, outcome)).collect()
         }
-        Ok(Published::Queued) => ids.into_iter().map(|id| Ok(Accepted { id, stored: false })).collect(),
+        Ok(Published::Queued) => {
+            count(api, "accepted", ids.len());
+            ids.into_iter().map(|id| Ok(Accepted { id, stored: false })).collect()
+        }
         Err(cause) => {
             log::warn!("{} submissions were refused: {cause}", ids.len());
             count(api, "refused", ids.len());
@@ -99,6 +113,7 @@ fn committed(api: &ApiState, id: TaskId, outcome: Ingested) -> Result<Accepted, 
         Ingested::Stored(_) => "stored",
         Ingested::Same => "same",
         Ingested::Conflict => "conflict",
+        Ingested::Cancelled => "cancelled",
     };
     count(api, end, 1);
     if outcome == Ingested::Conflict {

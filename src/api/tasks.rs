@@ -1,5 +1,7 @@
 //! One task: submit it, read it, call it off, settle it.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -8,14 +10,15 @@ use uuid::Uuid;
 
 use super::ApiState;
 use super::body::BodyReader;
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
 use super::submission::{self, Accepted};
 use super::view::TaskView;
 use crate::domain::invalid::pointer_part;
 use crate::domain::limits::SUBMISSION_BYTES_MAX;
 use crate::domain::{Invalid, State, TaskId};
 use crate::queue::Submission;
-use crate::store::{Change, Resolution};
+use crate::queue::kafka::KafkaQueue;
+use crate::store::{Change, Resolution, UnseenCancel};
 
 /// Largest document that is read on the thread that serves requests, in bytes: about a millisecond's work.
 const INLINE_BYTES_MAX: usize = 128 * 1024;
@@ -53,18 +56,26 @@ async fn read(
     let key = submission::idempotency_key(request)?;
     let body = bodies.read(request, payload, SUBMISSION_BYTES_MAX).await?;
     if body.bytes.len() <= INLINE_BYTES_MAX {
-        return Ok(submission::checked(&body.bytes, key, at)?);
+        return Ok(submission::checked(body.bytes.clone(), key, at, api.topics.as_deref())?);
     }
     let key = key.map(str::to_owned);
-    let checked = crate::actors::blocking(move || Ok(submission::checked(&body.bytes, key.as_deref(), at)));
+    let topics = api.topics.clone();
+    let checked = crate::actors::blocking(move || {
+        Ok(submission::checked(body.bytes.clone(), key.as_deref(), at, topics.as_deref()))
+    });
     Ok(checked.await??)
 }
 
 /// `GET /v1/tasks/{id}`.
 pub async fn get(api: web::Data<ApiState>, id: web::Path<String>) -> Answer {
     let id = task_id(&id)?;
-    let found = api.ask(move |store| store.find(id)).await?.ok_or_else(|| Problem::no_such_task(id))?;
-    Ok(HttpResponse::Ok().json(TaskView::whole(&found)))
+    // Asked first: what is forgotten between the two questions is stored.
+    let accepted = api.kafka.as_ref().is_some_and(|kafka| kafka.remembers(id));
+    match api.ask(move |store| store.find(id)).await? {
+        Some(found) => Ok(HttpResponse::Ok().json(TaskView::whole(&found))),
+        None if accepted => Ok(HttpResponse::Ok().json(json!({ "id": id, "state": "accepted" }))),
+        None => Err(Problem::no_such_task(id)),
+    }
 }
 
 /// `GET /v1/tasks/{id}/attempts`.
@@ -81,11 +92,39 @@ pub async fn attempts(api: web::Data<ApiState>, id: web::Path<String>) -> Answer
 /// `DELETE /v1/tasks/{id}`.
 pub async fn cancel(api: web::Data<ApiState>, id: web::Path<String>) -> Answer {
     let id = task_id(&id)?;
-    match api.ask(move |store| store.cancel(id)).await? {
+    let ended = match api.kafka.clone() {
+        None => api.ask(move |store| store.cancel(id)).await?,
+        Some(kafka) => match cancel_unseen(&api, kafka, id).await? {
+            UnseenCancel::Stored(change) => change,
+            UnseenCancel::Tombstone => {
+                let answer = json!({ "id": id, "state": State::Cancelled, "stored": false });
+                return Ok(HttpResponse::Accepted().json(answer));
+            }
+            UnseenCancel::Full => {
+                let detail = "the task is not stored, and too many such cancels wait for the ingest; try again";
+                return Err(Problem::new(Kind::Unavailable, detail));
+            }
+        },
+    };
+    match ended {
         Change::Done(_) | Change::Already => Ok(stands(id, State::Cancelled)),
         Change::Refused(state) => Err(Problem::wrong_state(id, state, "only a scheduled one can be cancelled")),
         Change::NotFound => Err(Problem::no_such_task(id)),
     }
+}
+
+/// An ordinary cancel needs no broker. What is not stored may be anywhere before the topic's end.
+async fn cancel_unseen(api: &ApiState, kafka: Arc<KafkaQueue>, id: TaskId) -> Result<UnseenCancel, Problem> {
+    let ended = api.ask(move |store| store.cancel(id)).await?;
+    if ended != Change::NotFound {
+        return Ok(UnseenCancel::Stored(ended));
+    }
+    let ends = crate::actors::blocking(move || Ok(kafka.ends())).await?;
+    let ends = ends.map_err(|cause| {
+        log::warn!("task {id} is not stored and was not cancelled: {cause}");
+        Problem::new(Kind::Unavailable, "the task is not stored, and where its topic ends is not known now; try again")
+    })?;
+    api.ask(move |store| store.cancel_unseen(id, &ends)).await
 }
 
 /// `POST /v1/tasks/{id}/resolve`.

@@ -19,11 +19,14 @@ pub mod exit;
 mod host_name;
 mod migrate;
 mod node;
+mod offsets;
 mod origin;
 mod output;
 mod payload;
 mod setting;
 mod setting_list;
+#[cfg(test)]
+mod setting_list_test;
 mod settings;
 mod settings_args;
 mod settings_file;
@@ -39,6 +42,7 @@ use check_config::CheckConfig;
 use cluster::Cluster;
 use exit::{EXPLAINED, Failure};
 use migrate::Migrate;
+use offsets::Offsets;
 use settings_args::SettingsArgs;
 use submit::Submit;
 use tasks::{Cancel, Get, List, Resolve};
@@ -69,6 +73,8 @@ enum Command {
     Resolve(Resolve),
     /// Show the nodes and who is master
     Cluster(Cluster),
+    /// Show how far the submission topic is ingested, or have it read from elsewhere
+    Offsets(Offsets),
     /// Bring the database up to this program's schema without starting a node
     Migrate(Migrate),
     /// Show a node's settings and where each comes from; start nothing
@@ -85,6 +91,7 @@ impl Command {
             Self::Cancel(cancel) => cancel.run(),
             Self::Resolve(resolve) => resolve.run(),
             Self::Cluster(cluster) => cluster.run(),
+            Self::Offsets(offsets) => offsets.run(),
             Self::Migrate(migrate) => migrate.run(),
             Self::CheckConfig(check) => check.run(),
         }

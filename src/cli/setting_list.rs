@@ -7,11 +7,13 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::setting::{Field, Setting};
-use crate::config::DatabaseUrl;
+use crate::config::{DatabaseUrl, KafkaProperty};
+use crate::domain::kafka_topics;
 use crate::domain::time::millis_of;
 
 const NODE: &str = "Node";
 const API: &str = "REST API";
+const KAFKA: &str = "Kafka";
 const TARGETS: &str = "HTTP targets";
 const TIMES: &str = "Times of the actors";
 
@@ -45,7 +47,7 @@ macro_rules! count {
 }
 
 /// All of them, in the order of `--help`.
-pub static SETTINGS: [Setting; 25] = [
+pub static SETTINGS: [Setting; 32] = [
     setting(
         NODE,
         "listen",
@@ -151,6 +153,100 @@ pub static SETTINGS: [Setting; 25] = [
         "BYTES",
         "Most bytes of submissions that wait for their commit; more are answered 503",
         count!(QUEUE_BYTES_MIN..=1_099_511_627_776, queue.bytes_max),
+    ),
+    Setting {
+        default_words: Some("none: submissions wait in memory until they are stored"),
+        ..setting(
+            KAFKA,
+            "kafka-brokers",
+            "HOST:PORT,…",
+            "The brokers of the submission topic and of the topics that tasks write to",
+            Field::Text {
+                allowed: "nothing, or host:port pairs separated by commas",
+                put: |config, text| {
+                    let fits = text.is_empty() || text.split(',').all(|broker| is_broker(broker.trim()));
+                    if fits {
+                        text.clone_into(&mut config.kafka.brokers);
+                    }
+                    fits
+                },
+                get: |config| config.kafka.brokers.clone(),
+            },
+        )
+    },
+    setting(
+        KAFKA,
+        "submission-topic",
+        "TOPIC",
+        "Where submissions come from; what cannot be read goes to the topic of this name with .dead behind it",
+        Field::Text {
+            allowed: "1 to 244 characters of letters, digits, '.', '_' and '-'",
+            put: |config, text| {
+                let fits = kafka_topics::is_name(text) && text.len() <= 244;
+                if fits {
+                    text.clone_into(&mut config.kafka.submission_topic);
+                }
+                fits
+            },
+            get: |config| config.kafka.submission_topic.clone(),
+        },
+    ),
+    setting(
+        KAFKA,
+        "kafka-create-topics",
+        "BOOL",
+        "Makes the submission topics if they do not exist; without it they must",
+        Field::Switch { put: |config, on| config.kafka.create_topics = on, get: |config| config.kafka.create_topics },
+    ),
+    setting(
+        KAFKA,
+        "kafka-partitions",
+        "N",
+        "Partitions of a submission topic that is made; so many nodes at most read it at once",
+        Field::Number {
+            range: 1..=1_000,
+            put: |config, n| config.kafka.partitions = i32::try_from(n).unwrap_or(i32::MAX),
+            get: |config| u64::try_from(config.kafka.partitions).unwrap_or(0),
+        },
+    ),
+    setting(
+        KAFKA,
+        "kafka-replication",
+        "N",
+        "Copies of each partition of a topic that is made; 0: what the brokers make by default",
+        Field::Number {
+            range: 0..=16,
+            put: |config, n| config.kafka.replication = i32::try_from(n).unwrap_or(0),
+            get: |config| u64::try_from(config.kafka.replication).unwrap_or(0),
+        },
+    ),
+    setting(
+        KAFKA,
+        "kafka-target-topic",
+        "TOPIC",
+        "A topic that tasks may write to, or the beginning of such topics with * behind it; never the submission topics",
+        Field::List {
+            allowed: "names of topics, or beginnings with * behind them, like orders or reminders-*",
+            put: |config, items| {
+                config.kafka.target_topics = all(items, topic_pattern)?;
+                Ok(())
+            },
+            get: |config| config.kafka.target_topics.clone(),
+        },
+    ),
+    setting(
+        KAFKA,
+        "kafka-property",
+        "NAME=VALUE",
+        "How the brokers are to be reached, by the names of librdkafka: security.protocol, sasl.*, ssl.*, socket.*",
+        Field::List {
+            allowed: "like security.protocol=SASL_SSL or sasl.username=scheduler",
+            put: |config, items| {
+                config.kafka.properties = all(items, KafkaProperty::parse)?;
+                Ok(())
+            },
+            get: |config| config.kafka.properties.iter().map(ToString::to_string).collect(),
+        },
     ),
     setting(
         API,
@@ -281,6 +377,16 @@ fn all<T>(items: &[String], read: fn(&str) -> Option<T>) -> Result<Vec<T>, Strin
     items.iter().map(|item| read(item).ok_or_else(|| item.clone())).collect()
 }
 
+fn is_broker(text: &str) -> bool {
+    let port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    text.rsplit_once(':').is_some_and(|(host, number)| !host.is_empty() && !host.contains(' ') && port(number))
+}
+
+fn topic_pattern(text: &str) -> Option<String> {
+    let beginning = text.strip_suffix('*').unwrap_or(text);
+    (kafka_topics::is_name(beginning) || text == "*").then(|| text.to_owned())
+}
+
 fn host(text: &str) -> Option<String> {
     let legal = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
     legal.then(|| text.to_ascii_lowercase())
@@ -298,104 +404,4 @@ fn network(text: &str) -> Option<IpNet> {
 
 fn status(text: &str) -> Option<u16> {
     text.parse().ok().filter(|status| (300..=599).contains(status))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::config::NodeConfig;
-
-    #[test]
-    fn names_are_distinct_and_end_with_their_unit() {
-        let flags: BTreeSet<&str> = SETTINGS.iter().map(|setting| setting.flag).collect();
-        assert_eq!(flags.len(), SETTINGS.len());
-        for setting in &SETTINGS {
-            assert_eq!(setting.flag.ends_with("-ms"), setting.unit() == "ms", "{}", setting.flag);
-            assert_eq!(setting.flag.ends_with("-bytes"), setting.unit() == "bytes", "{}", setting.flag);
-        }
-    }
-
-    #[test]
-    fn every_default_is_allowed_and_read_back_as_it_was() {
-        let default = NodeConfig::named("n");
-        for setting in &SETTINGS {
-            let mut config = default.clone();
-            let values = match setting.get(&default) {
-                serde_json::Value::Array(items) => items.iter().map(|item| item.as_str().unwrap().to_owned()).collect(),
-                serde_json::Value::String(text) => vec![text],
-                other => vec![other.to_string()],
-            };
-            setting.put(&mut config, &values).expect(setting.flag);
-            assert_eq!(config, default, "{}", setting.flag);
-        }
-    }
-
-    #[test]
-    fn each_keeps_its_value_in_a_place_of_its_own() {
-        let default = NodeConfig::named("n");
-        for setting in &SETTINGS {
-            let value = match &setting.field {
-                Field::Number { range, .. } => range.start().to_string(),
-                Field::Switch { .. } => "true".to_owned(),
-                Field::List { .. } if setting.flag == "http-ambiguous-status" => "503".to_owned(),
-                Field::List { .. } => "10.0.0.0".to_owned(),
-                Field::Text { .. } if setting.flag == "database-url" => "postgres://u:p@h/d".to_owned(),
-                Field::Text { .. } => "[::1]:80".to_owned(),
-            };
-            let mut config = default.clone();
-            setting.put(&mut config, &[value]).expect(setting.flag);
-            let changed: Vec<&str> = SETTINGS
-                .iter()
-                .filter(|other| other.get(&config) != other.get(&default))
-                .map(|other| other.flag)
-                .collect();
-            assert_eq!(changed, [setting.flag]);
-        }
-    }
-
-    #[test]
-    fn wrong_values_are_refused() {
-        for (flag, value) in [
-            ("listen", "8080"),
-            ("name", ""),
-            ("data-dir", ""),
-            ("database-url", "mysql://h/d"),
-            ("database-url", "host=h"),
-            ("slots", "0"),
-            ("slots", "10001"),
-            ("slots", "many"),
-            ("claim-lead-ms", "251"),
-            ("allow-unauthenticated", "yes"),
-            ("allowed-host", "http://a/"),
-            ("http-allow", "::ffff:10.0.0.0/104"),
-            ("http-allow", "10.0.0.0/33"),
-            ("http-ambiguous-status", "200"),
-            ("http-reuse-within-ms", "1000"),
-        ] {
-            let setting = SETTINGS.iter().find(|setting| setting.flag == flag).unwrap();
-            let refused = setting.put(&mut NodeConfig::named("n"), &[value.to_owned()]).expect_err(flag);
-            assert_eq!(refused.value, value);
-        }
-    }
-
-    #[test]
-    fn the_readme_lists_every_setting_as_it_is() {
-        let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-        let default = NodeConfig::named("n");
-        for setting in &SETTINGS {
-            let value = setting.default_words.map_or_else(|| setting.shown(&default), str::to_owned);
-            let row = format!(
-                "| `--{}` | `{}` | `{}` | {value} | {} | {} | {} |",
-                setting.flag,
-                setting.variable(),
-                setting.key(),
-                setting.unit(),
-                setting.allowed(),
-                setting.about
-            );
-            assert!(readme.lines().any(|line| line == row), "README.md lacks this row:\n{row}");
-        }
-    }
 }

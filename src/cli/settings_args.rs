@@ -23,6 +23,10 @@ pub struct SettingsArgs {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DataDirArgs(pub SettingsArgs);
 
+/// The same for a command that needs the submission topic and the database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TopicArgs(pub SettingsArgs);
+
 impl Args for SettingsArgs {
     fn augment_args(command: Command) -> Command {
         with_settings(command, |_| true)
@@ -71,7 +75,28 @@ impl FromArgMatches for DataDirArgs {
     }
 }
 
-fn with_settings(command: Command, wanted: fn(&Setting) -> bool) -> Command {
+impl Args for TopicArgs {
+    fn augment_args(command: Command) -> Command {
+        let wanted = ["data-dir", "database-url", "kafka-brokers", "submission-topic", "kafka-property"];
+        with_settings(command, move |setting| wanted.contains(&setting.flag))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for TopicArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        SettingsArgs::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
+
+fn with_settings(command: Command, wanted: impl Fn(&Setting) -> bool) -> Command {
     let file = Arg::new("config")
         .long("config")
         .value_name("FILE")

@@ -261,7 +261,10 @@ mod tests {
             r#"{"order": 42}"#,
         ]);
         let at = Timestamp::from_micros(0);
-        let task = Checked::parse(json.as_bytes()).unwrap().check(Received { idempotency_key: None, at }).unwrap();
+        let task = Checked::parse(json.as_bytes())
+            .unwrap()
+            .check(Received { idempotency_key: None, record_key: None, at })
+            .unwrap();
         assert_eq!(task.id.to_string(), id);
         assert_eq!(task.run_at.micros(), 3_000_000);
         assert_eq!((task.spec.priority, task.spec.retry.max_attempts), (3, 2));

@@ -55,8 +55,10 @@ struct RetryDocument {
 /// Where a submission's id came from besides the document.
 #[derive(Debug, Clone, Copy)]
 pub struct Received<'a> {
-    /// The header `Idempotency-Key`, or the record's key on the topic (which must be the id).
+    /// The header `Idempotency-Key`.
     pub idempotency_key: Option<&'a str>,
+    /// The key of the record that it is the value of.
+    pub record_key: Option<TaskId>,
     /// The database's clock at receipt: what `delay_ms` counts from.
     pub at: Timestamp,
 }
@@ -77,13 +79,18 @@ impl Document {
         Ok(document)
     }
 
+    /// It names its id itself.
+    pub fn has_id(&self) -> bool {
+        self.id.is_some()
+    }
+
     /// Checks every field.
     ///
     /// # Errors
     /// The first field that is not allowed. Nothing was stored.
     pub fn check(self, received: Received<'_>) -> Result<NewTask, Invalid> {
         let fingerprint = self.fingerprint()?;
-        let id = self.task_id(received.idempotency_key)?;
+        let id = self.task_id(received)?;
         let run_at = self.instant(received.at)?;
         let spec = Spec {
             target: self.target.0.check().map_err(|invalid| invalid.under("/target"))?,
@@ -105,16 +112,21 @@ impl Document {
         Ok(Sha256::digest(minified(&json).as_bytes()).into())
     }
 
-    fn task_id(&self, key: Option<&str>) -> Result<TaskId, Invalid> {
-        match (&self.id, key) {
-            (Some(id), Some(_)) => {
+    fn task_id(&self, received: Received<'_>) -> Result<TaskId, Invalid> {
+        let id = self.id.as_ref().map(|id| {
+            let read = Uuid::parse_str(id).map(TaskId);
+            read.map_err(|_| Invalid::new("/id", id, "a UUID, or none to have one made"))
+        });
+        match (id.transpose()?, received.idempotency_key, received.record_key) {
+            (Some(id), None, None) => Ok(id),
+            (Some(id), _, Some(key)) if id == key => Ok(id),
+            (Some(id), _, Some(key)) => Err(Invalid::new("/id", id, format!("the record's key {key}, or none"))),
+            (Some(id), Some(_), None) => {
                 Err(Invalid::new("/id", id, "no id where the header Idempotency-Key is given, which becomes the id"))
             }
-            (Some(id), None) => {
-                Uuid::parse_str(id).map(TaskId).map_err(|_| Invalid::new("/id", id, "a UUID, or none to have one made"))
-            }
-            (None, Some(key)) => Ok(TaskId::from_key(key)),
-            (None, None) => Ok(TaskId(Uuid::now_v7())),
+            (None, _, Some(key)) => Ok(key),
+            (None, Some(key), None) => Ok(TaskId::from_key(key)),
+            (None, None, None) => Ok(TaskId(Uuid::now_v7())),
         }
     }
 
@@ -252,7 +264,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_micros(1_790_000_000_000_000);
 
     fn check(json: &str) -> Result<NewTask, Invalid> {
-        Document::parse(json.as_bytes())?.check(Received { idempotency_key: None, at: NOW })
+        Document::parse(json.as_bytes())?.check(Received { idempotency_key: None, record_key: None, at: NOW })
     }
 
     fn pointer(json: &str) -> String {
@@ -327,7 +339,11 @@ mod tests {
     #[test]
     fn the_fingerprint_is_of_the_document_not_of_its_white_space_or_the_time() {
         let print = |json: &str, at: Timestamp| {
-            Document::parse(json.as_bytes()).unwrap().check(Received { idempotency_key: None, at }).unwrap().fingerprint
+            Document::parse(json.as_bytes())
+                .unwrap()
+                .check(Received { idempotency_key: None, record_key: None, at })
+                .unwrap()
+                .fingerprint
         };
         let first = print(r#"{"delay_ms":5,"target":{"type":"log"},"payload":{"a":1}}"#, NOW);
         let later = print(
@@ -358,7 +374,7 @@ mod tests {
             br#"{"id": "0199c0de-0000-7000-8000-000000000001", "delay_ms": 1, "target": {"type": "log"}}"#,
         )
         .unwrap();
-        let invalid = document.check(Received { idempotency_key: Some("k"), at: NOW }).unwrap_err();
+        let invalid = document.check(Received { idempotency_key: Some("k"), record_key: None, at: NOW }).unwrap_err();
         assert_eq!(invalid.pointer, "/id");
     }
 }

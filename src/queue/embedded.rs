@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
-use super::{Polled, PublishError, Published, Queue, Submission};
+use super::{Acknowledge, Batch as PolledBatch, Polled, PublishError, Published, Queue, Submission};
 use crate::config::QueueConfig;
 use crate::domain::NewTask;
 use crate::store::Ingested;
@@ -54,7 +54,7 @@ impl EmbeddedQueue {
     }
 
     fn push(&self, batch: Vec<Submission>) -> Result<oneshot::Receiver<Result<Vec<Ingested>, String>>, PublishError> {
-        let bytes: usize = batch.iter().map(|submission| submission.bytes.saturating_add(TASK_BYTES)).sum();
+        let bytes: usize = batch.iter().map(|submission| submission.document.len().saturating_add(TASK_BYTES)).sum();
         let room = u32::try_from(bytes).map_err(|_| PublishError::Full)?;
         let room = Arc::clone(&self.room).try_acquire_many_owned(room).map_err(|cause| match cause {
             TryAcquireError::NoPermits => PublishError::Full,
@@ -85,7 +85,8 @@ impl EmbeddedQueue {
             parts.push((len, batch));
         }
         self.depth.fetch_sub(tasks.len(), Ordering::Relaxed);
-        (!tasks.is_empty()).then_some(Polled { tasks, acknowledge: Acknowledgement { parts } })
+        let acknowledge = Acknowledge::Publishers(Acknowledgement { parts });
+        (!tasks.is_empty()).then_some(Polled { batch: PolledBatch::Tasks(tasks), acknowledge })
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
@@ -170,7 +171,16 @@ mod tests {
     fn submission(bytes: usize) -> Submission {
         let at = Timestamp::from_micros(0);
         let document = Document::parse(br#"{"delay_ms": 1, "target": {"type": "log"}}"#).unwrap();
-        Submission { task: document.check(Received { idempotency_key: None, at }).unwrap(), bytes }
+        Submission {
+            task: document.check(Received { idempotency_key: None, record_key: None, at }).unwrap(),
+            document: vec![b' '; bytes].into(),
+            received_at: at,
+        }
+    }
+
+    fn len(polled: &Polled) -> usize {
+        let PolledBatch::Tasks(tasks) = &polled.batch else { panic!("no tasks") };
+        tasks.len()
     }
 
     fn queue(bytes_max: usize) -> EmbeddedQueue {
@@ -183,7 +193,7 @@ mod tests {
         let publish = queue.publish(vec![submission(1), submission(1)]);
         let ingest = async {
             let polled = queue.poll(1_000).await.unwrap();
-            assert_eq!(polled.tasks.len(), 2);
+            assert_eq!(len(&polled), 2);
             polled.committed(&[Ingested::Same, Ingested::Conflict]);
         };
         let (answer, ()) = tokio::join!(publish, ingest);
@@ -195,7 +205,7 @@ mod tests {
         let queue = queue(1 << 20);
         let ingest = async {
             let polled = queue.poll(3).await.unwrap();
-            assert_eq!(polled.tasks.len(), 3, "whole batches up to the limit");
+            assert_eq!(len(&polled), 3, "whole batches up to the limit");
             polled.committed(&[Ingested::Same, Ingested::Same, Ingested::Conflict]);
             queue.poll(3).await.unwrap().committed(&[Ingested::Same]);
         };

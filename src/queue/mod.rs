@@ -4,19 +4,23 @@
 //! Kafka topic whose publisher is answered by the delivery report.
 
 pub mod embedded;
+pub mod kafka;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use crate::domain::NewTask;
-use crate::store::Ingested;
+use crate::domain::{NewTask, Timestamp};
+use crate::store::{Ingested, Stretch};
 
-/// One checked submission and its size as it came, in bytes (which is what the queue's bound counts).
+/// One checked submission.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Submission {
     /// The task.
     pub task: NewTask,
-    /// Size of its document.
-    pub bytes: usize,
+    /// Its document as it came. (Its size is what the queue's bound counts.)
+    pub document: Bytes,
+    /// When it came, by the database's clock: what its `delay_ms` counts from.
+    pub received_at: Timestamp,
 }
 
 /// How a publication ended, one per submission in their order.
@@ -58,20 +62,43 @@ pub trait Queue: Send + Sync + 'static {
 /// A polled batch. It must be acknowledged with what became of it; dropped, its publishers are told that it was not.
 #[derive(Debug)]
 pub struct Polled {
-    /// The submissions, in their order.
-    pub tasks: Vec<NewTask>,
-    /// How their publishers are answered.
-    pub(crate) acknowledge: embedded::Acknowledgement,
+    /// What was polled.
+    pub batch: Batch,
+    acknowledge: Acknowledge,
+}
+
+/// What is to be stored in one transaction.
+#[derive(Debug, PartialEq)]
+pub enum Batch {
+    /// Submissions of this node, in their order.
+    Tasks(Vec<NewTask>),
+    /// A stretch of a topic.
+    Stretch(Stretch),
+}
+
+/// How the end of a batch is told.
+#[derive(Debug)]
+enum Acknowledge {
+    /// To the publishers that wait for it.
+    Publishers(embedded::Acknowledgement),
+    /// To the partition, which may go on. Its publishers were answered long ago.
+    Topic(kafka::Hold),
 }
 
 impl Polled {
     /// The batch is committed; `outcomes` has one entry per task.
     pub fn committed(self, outcomes: &[Ingested]) {
-        self.acknowledge.committed(outcomes);
+        match self.acknowledge {
+            Acknowledge::Publishers(publishers) => publishers.committed(outcomes),
+            Acknowledge::Topic(hold) => drop(hold),
+        }
     }
 
     /// The batch could not be committed, for this reason.
     pub fn failed(self, reason: &str) {
-        self.acknowledge.failed(reason);
+        match self.acknowledge {
+            Acknowledge::Publishers(publishers) => publishers.failed(reason),
+            Acknowledge::Topic(hold) => drop(hold),
+        }
     }
 }

@@ -13,6 +13,7 @@ pub mod records;
 mod row;
 pub mod sqlite;
 mod statement;
+mod tombstone;
 
 use std::time::Duration;
 
@@ -26,6 +27,11 @@ pub type Hear = Box<dyn Fn(Hint) + Send>;
 
 /// What a call gives back.
 pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// As SQL takes it.
+fn limit_of(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
 
 /// The task database.
 pub trait Store: Send + Sync + 'static {
@@ -67,13 +73,23 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes a batch of submissions in, in one transaction; one outcome each, in their order.
     fn ingest(&self, batch: &[NewTask]) -> Result<Vec<Ingested>>;
-    /// The same for a batch read from a topic: only if the stored offset of its partition is still the expected one
-    /// (compare-and-set). `None`: another node was faster, drop the batch and read the stored offset.
-    fn ingest_from(&self, offset: &OffsetMove, batch: &[NewTask]) -> Result<Option<Vec<Ingested>>>;
+    /// The same for a stretch of a topic: only if the stored offset of its partition is still the expected one
+    /// (compare-and-set). What is no task or conflicts is kept as a dead letter, once. `None`: another node was faster,
+    /// drop the stretch and read the stored offset.
+    fn ingest_from(&self, stretch: &Stretch) -> Result<Option<Vec<Ingested>>>;
     /// How far each partition of a topic was ingested: (partition, next offset).
     fn offsets(&self, topic_id: &str) -> Result<Vec<(i32, i64)>>;
-    /// Keeps records that could not be read.
-    fn bury(&self, letters: &[DeadLetter]) -> Result<()>;
+    /// Has a topic read from these offsets on, whatever was ingested: for an operator.
+    fn set_offsets(&self, positions: &Positions) -> Result<()>;
+    /// Dead letters that were not published to their topic yet, the oldest first, with their numbers.
+    fn unpublished(&self, limit: usize) -> Result<Vec<(i64, DeadLetter)>>;
+    /// These dead letters are in their topic.
+    fn mark_published(&self, letters: &[i64]) -> Result<()>;
+    /// Calls a task off that may still be in the topic: if it is not stored, a tombstone stops it when it comes in, as long
+    /// as something before `ends` is not ingested.
+    fn cancel_unseen(&self, id: TaskId, ends: &Positions) -> Result<UnseenCancel>;
+    /// Removes the tombstones of a topic that everything before them has passed.
+    fn forget_tombstones(&self, topic_id: &str) -> Result<usize>;
 
     // Dispatch.
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::domain::{AttemptOutcome, Claim, ClaimedTask, Due, Epoch, GenerationId, State, TaskId, Timestamp, Verdict};
+use crate::domain::{
+    AttemptOutcome, Claim, ClaimedTask, Due, Epoch, GenerationId, NewTask, State, TaskId, Timestamp, Verdict,
+};
 
 /// A reign's token: a write of the master holds only while both are the current ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +122,8 @@ pub enum Ingested {
     Same,
     /// Another document is stored under this id.
     Conflict,
+    /// It had been cancelled before it came in, and is stored as that.
+    Cancelled,
 }
 
 /// How far a batch read from a topic moves its partition's offset.
@@ -135,10 +139,46 @@ pub struct OffsetMove {
     pub to: i64,
 }
 
+/// A stretch of a topic's partition, as it was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stretch {
+    /// How far it goes.
+    pub offset: OffsetMove,
+    /// The tasks in it.
+    pub tasks: Vec<NewTask>,
+    /// Offset and value of each task's record, in their order: buried if another document is stored under its id.
+    pub records: Vec<(i64, Vec<u8>)>,
+    /// What could not be read.
+    pub letters: Vec<DeadLetter>,
+}
+
+impl Stretch {
+    /// Its dead letters, once the database has said what became of its tasks.
+    pub fn all_letters(&self, outcomes: &[Ingested]) -> Vec<DeadLetter> {
+        let of_task = self.tasks.iter().zip(&self.records).zip(outcomes);
+        let conflicts = of_task.filter(|(_, outcome)| **outcome == Ingested::Conflict).map(|((task, record), _)| {
+            let (offset, value) = record;
+            DeadLetter {
+                origin: self.offset.origin(*offset),
+                reason: format!("conflict: the task {} came before with another document", task.id),
+                record: value.clone(),
+            }
+        });
+        self.letters.iter().cloned().chain(conflicts).collect()
+    }
+}
+
+impl OffsetMove {
+    /// What a dead letter at this offset of its partition is known by.
+    pub fn origin(&self, offset: i64) -> String {
+        format!("{}[{}]@{offset}", self.topic_id, self.partition)
+    }
+}
+
 /// A record that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Where it came from: topic, partition and offset, as text.
+    /// Where it came from: topic, partition and offset, as text. The same record read again is the same dead letter.
     pub origin: String,
     /// Why it could not be read.
     pub reason: String,
@@ -266,6 +306,24 @@ pub enum Hint {
     Resigned,
 }
 
+/// Where a topic ends: what is in it now lies before.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Positions {
+    /// Which.
+    pub topic_id: String,
+    /// Partitions with the offset of their next record.
+    pub ends: Vec<(i32, i64)>,
+}
+
+impl Positions {
+    /// Everything up to here has been ingested.
+    pub fn passed(&self, offsets: &[(i32, i64)]) -> bool {
+        self.ends.iter().all(|(partition, end)| {
+            *end == 0 || offsets.iter().any(|(ingested, next)| ingested == partition && next >= end)
+        })
+    }
+}
+
 /// How a change that a person asked for ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
@@ -277,6 +335,17 @@ pub enum Change {
     Refused(State),
     /// There is no such task.
     NotFound,
+}
+
+/// How the cancel of a task ended that may still be in the topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnseenCancel {
+    /// It is stored: an ordinary cancel.
+    Stored(Change),
+    /// It is not stored, and will be stopped when it comes in.
+    Tombstone,
+    /// It is not stored, and there is no room for more tombstones.
+    Full,
 }
 
 /// What an unknown task is settled as.

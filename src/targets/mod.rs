@@ -6,6 +6,8 @@ pub mod http_answer;
 pub mod http_connector;
 pub mod http_failure;
 pub mod http_request;
+pub mod kafka;
+pub mod kafka_producer;
 pub mod log;
 pub mod name_lookup;
 pub mod router;

@@ -5,19 +5,21 @@ use futures_util::future::BoxFuture;
 
 use super::Target;
 use super::http::HttpCaller;
+use super::kafka::KafkaCaller;
 use super::log::LogTarget;
 use crate::domain::{ClaimedTask, Outcome, Target as Kind};
 
 /// All kinds of targets that this node can call.
 pub struct Router {
     http: HttpCaller,
+    kafka: Option<KafkaCaller>,
     log: LogTarget,
 }
 
 impl Router {
     /// With these adapters.
-    pub fn new(http: HttpCaller, log: LogTarget) -> Self {
-        Self { http, log }
+    pub fn new(http: HttpCaller, kafka: Option<KafkaCaller>, log: LogTarget) -> Self {
+        Self { http, kafka, log }
     }
 }
 
@@ -27,6 +29,9 @@ impl Target for Router {
             Kind::Http(_) => self.http.call(task),
             Kind::Log => self.log.call(task),
             Kind::Kafka(kafka) => {
+                if let Some(caller) = &self.kafka {
+                    return caller.call(task);
+                }
                 let error = format!("this node has no Kafka cluster for topic {}", kafka.topic);
                 std::future::ready(Outcome::Failed { retryable: false, retry_after: None, error }).boxed()
             }

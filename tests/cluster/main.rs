@@ -25,6 +25,7 @@ mod command_line;
 mod crash;
 mod disk_full;
 mod firing;
+mod kafka;
 mod nodes;
 mod settings;
 mod stop;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use task_scheduler::domain::{GenerationId, Misfire, State};
-use task_scheduler::store::{Beat, DeadLetter, Ingested, OffsetMove, Recovered, Settled, Standing};
+use task_scheduler::store::{Beat, DeadLetter, Ingested, OffsetMove, Recovered, Settled, Standing, Stretch};
 
 use crate::fixtures::{Fixture, at_least_once, id, one, retried, sqlite, succeeded, task};
 
@@ -31,10 +31,11 @@ fn filled(fixture: &Fixture) -> GenerationId {
     let tried = fixture.started(fence, task(5));
     fixture.settle(fence.generation, &retried(tried, task(5).run_at));
     let moved = OffsetMove { topic_id: "topic".to_owned(), partition: 0, from: None, to: 9 };
-    fixture.store().ingest_from(&moved, &[task(6)]).unwrap().unwrap();
-    fixture.store().cancel(id(6)).unwrap();
     let letter = DeadLetter { origin: "o".to_owned(), reason: "r".to_owned(), record: vec![1] };
-    fixture.store().bury(&[letter]).unwrap();
+    let records = vec![(8, vec![])];
+    let stretch = Stretch { offset: moved, tasks: vec![task(6)], records, letters: vec![letter] };
+    fixture.store().ingest_from(&stretch).unwrap().unwrap();
+    fixture.store().cancel(id(6)).unwrap();
     fence.generation
 }
 

@@ -1,7 +1,8 @@
 //! How tasks come in: each id once, whatever is delivered how often.
 
+use task_scheduler::domain::NewTask;
 use task_scheduler::domain::{Misfire, State};
-use task_scheduler::store::{Change, DeadLetter, Ingested, OffsetMove};
+use task_scheduler::store::{Change, DeadLetter, Ingested, OffsetMove, Positions, Stretch, UnseenCancel};
 
 use crate::fixtures::{Fixture, id, succeeded, task};
 
@@ -88,20 +89,31 @@ fn offset(partition: i32, from: Option<i64>, to: i64) -> OffsetMove {
     OffsetMove { topic_id: "topic-a".to_owned(), partition, from, to }
 }
 
+/// A stretch of these tasks, the last of them just before its end.
+fn stretch(offset: OffsetMove, tasks: &[NewTask]) -> Stretch {
+    let first = offset.to - i64::try_from(tasks.len()).unwrap();
+    let records = (first..).zip(tasks).map(|(at, _)| (at, vec![1, 2])).collect();
+    Stretch { offset, tasks: tasks.to_vec(), records, letters: Vec::new() }
+}
+
 pub fn an_offset_moves_only_from_where_it_was_expected(fixture: &Fixture) {
     let store = fixture.store();
     assert_eq!(store.offsets("topic-a").unwrap(), []);
-    assert_eq!(store.ingest_from(&offset(0, Some(5), 6), &[task(1)]).unwrap(), None, "nothing is stored yet");
-    assert!(store.ingest_from(&offset(0, None, 3), &[task(1)]).unwrap().is_some());
-    assert!(store.ingest_from(&offset(2, None, 8), &[task(2)]).unwrap().is_some());
+    assert_eq!(store.ingest_from(&stretch(offset(0, Some(5), 6), &[task(1)])).unwrap(), None, "nothing is stored yet");
+    assert!(store.ingest_from(&stretch(offset(0, None, 3), &[task(1)])).unwrap().is_some());
+    assert!(store.ingest_from(&stretch(offset(2, None, 8), &[task(2)])).unwrap().is_some());
     assert_eq!(store.offsets("topic-a").unwrap(), [(0, 3), (2, 8)]);
 
-    assert_eq!(store.ingest_from(&offset(0, None, 4), &[task(3)]).unwrap(), None, "another node was first");
-    assert_eq!(store.ingest_from(&offset(0, Some(2), 4), &[task(3)]).unwrap(), None, "another node was faster");
+    assert_eq!(store.ingest_from(&stretch(offset(0, None, 4), &[task(3)])).unwrap(), None, "another node was first");
+    assert_eq!(
+        store.ingest_from(&stretch(offset(0, Some(2), 4), &[task(3)])).unwrap(),
+        None,
+        "another node was faster"
+    );
     assert!(store.find(id(3)).unwrap().is_none(), "a batch that lost leaves nothing");
     assert_eq!(store.offsets("topic-a").unwrap(), [(0, 3), (2, 8)]);
 
-    let outcomes = store.ingest_from(&offset(0, Some(3), 5), &[task(1), task(3)]).unwrap().unwrap();
+    let outcomes = store.ingest_from(&stretch(offset(0, Some(3), 5), &[task(1), task(3)])).unwrap().unwrap();
     assert!(matches!(outcomes[..], [Ingested::Same, Ingested::Stored(_)]), "{outcomes:?}");
     assert_eq!(store.offsets("topic-a").unwrap(), [(0, 5), (2, 8)]);
     assert_eq!(fixture.counts(), [(State::Scheduled, 3)]);
@@ -109,21 +121,67 @@ pub fn an_offset_moves_only_from_where_it_was_expected(fixture: &Fixture) {
 
 pub fn a_topic_made_anew_begins_anew(fixture: &Fixture) {
     let store = fixture.store();
-    assert!(store.ingest_from(&offset(0, None, 3), &[]).unwrap().is_some());
+    assert!(store.ingest_from(&stretch(offset(0, None, 3), &[])).unwrap().is_some());
     let other = OffsetMove { topic_id: "topic-b".to_owned(), ..offset(0, None, 1) };
-    assert!(store.ingest_from(&other, &[]).unwrap().is_some());
+    assert!(store.ingest_from(&stretch(other, &[])).unwrap().is_some());
     assert_eq!(store.offsets("topic-a").unwrap(), [(0, 3)]);
     assert_eq!(store.offsets("topic-b").unwrap(), [(0, 1)]);
 }
 
-pub fn dead_letters_are_kept_and_counted(fixture: &Fixture) {
+pub fn what_cannot_be_read_is_kept_once_with_its_reason(fixture: &Fixture) {
+    let store = fixture.store();
     let letter =
-        |n: u8| DeadLetter { origin: format!("t/0/{n}"), reason: "no JSON".to_owned(), record: vec![n, 0, 255] };
-    assert_eq!(fixture.store().dead_letters().unwrap(), 0);
-    fixture.store().bury(&[]).unwrap();
-    assert_eq!(fixture.store().dead_letters().unwrap(), 0);
-    fixture.store().bury(&[letter(1), letter(2)]).unwrap();
-    fixture.store().bury(&[letter(3)]).unwrap();
-    assert_eq!(fixture.store().dead_letters().unwrap(), 3);
-    assert_eq!(fixture.counts(), [], "no dead letter is a task");
+        |n: u8| DeadLetter { origin: format!("topic-a[0]@{n}"), reason: "no JSON".to_owned(), record: vec![n, 0, 255] };
+    assert_eq!(store.dead_letters().unwrap(), 0);
+    let mut other = task(9);
+    other.id = id(1);
+    let mut read = stretch(offset(0, None, 5), &[task(1), other]);
+    read.letters = vec![letter(0), letter(1)];
+    assert!(matches!(store.ingest_from(&read).unwrap().unwrap()[..], [Ingested::Stored(_), Ingested::Conflict]));
+    let letters = store.unpublished(10).unwrap();
+    let reasons: Vec<&str> = letters.iter().map(|(_, letter)| letter.reason.as_str()).collect();
+    assert_eq!(letters[..2].iter().map(|(_, letter)| letter.clone()).collect::<Vec<_>>(), [letter(0), letter(1)]);
+    assert!(reasons[2].starts_with("conflict") && letters[2].1.origin == "topic-a[0]@4", "{reasons:?}");
+    assert_eq!(store.unpublished(1).unwrap().len(), 1);
+
+    store.set_offsets(&Positions { topic_id: "topic-a".to_owned(), ends: vec![(0, 0), (7, 3)] }).unwrap();
+    assert_eq!(store.offsets("topic-a").unwrap(), [(0, 0), (7, 3)]);
+    read.offset.from = Some(0);
+    assert_eq!(store.ingest_from(&read).unwrap().unwrap(), [Ingested::Same, Ingested::Conflict]);
+    assert_eq!(store.dead_letters().unwrap(), 3, "read again, they are the same");
+    store.mark_published(&letters.iter().map(|(number, _)| *number).collect::<Vec<_>>()).unwrap();
+    assert_eq!(store.unpublished(10).unwrap(), []);
+    assert_eq!(fixture.counts(), [(State::Scheduled, 1)], "no dead letter is a task");
+}
+
+fn ends(end: i64) -> Positions {
+    Positions { topic_id: "topic-a".to_owned(), ends: vec![(0, end), (1, 0)] }
+}
+
+pub fn a_cancel_stops_what_is_still_in_the_topic(fixture: &Fixture) {
+    let store = fixture.store();
+    assert_eq!(store.cancel_unseen(id(1), &ends(5)).unwrap(), UnseenCancel::Tombstone);
+    assert_eq!(store.cancel_unseen(id(1), &ends(5)).unwrap(), UnseenCancel::Tombstone, "asked twice");
+    assert!(store.find(id(1)).unwrap().is_none());
+    assert_eq!(fixture.counts(), []);
+
+    let read = stretch(offset(0, None, 4), &[task(1), task(2)]);
+    let outcomes = store.ingest_from(&read).unwrap().unwrap();
+    assert!(matches!(outcomes[..], [Ingested::Cancelled, Ingested::Stored(_)]), "{outcomes:?}");
+    assert_eq!(fixture.find(id(1)).state, State::Cancelled);
+    assert_eq!(fixture.counts(), [(State::Scheduled, 1), (State::Cancelled, 1)]);
+    assert_eq!(fixture.store().ingest(&[task(1)]).unwrap(), [Ingested::Same], "its record comes again");
+    assert_eq!(store.cancel_unseen(id(1), &ends(5)).unwrap(), UnseenCancel::Stored(Change::Already));
+    assert_eq!(store.cancel_unseen(id(2), &ends(5)).unwrap(), UnseenCancel::Stored(Change::Done(None)));
+}
+
+pub fn a_tombstone_goes_when_everything_before_it_is_ingested(fixture: &Fixture) {
+    let store = fixture.store();
+    assert_eq!(store.cancel_unseen(id(1), &ends(5)).unwrap(), UnseenCancel::Tombstone);
+    store.ingest_from(&stretch(offset(0, None, 4), &[task(2)])).unwrap().unwrap();
+    assert_eq!(store.forget_tombstones("topic-a").unwrap(), 0, "it may still come");
+    store.ingest_from(&stretch(offset(0, Some(4), 5), &[task(3)])).unwrap().unwrap();
+    assert_eq!(store.forget_tombstones("topic-b").unwrap(), 0);
+    assert_eq!(store.forget_tombstones("topic-a").unwrap(), 1);
+    assert!(matches!(store.ingest(&[task(1)]).unwrap()[..], [Ingested::Stored(_)]), "a new task of this id");
 }

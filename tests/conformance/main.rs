@@ -59,7 +59,9 @@ macro_rules! suite {
                 what_is_dispatched_is_not_scheduled_by_a_redelivery,
                 an_offset_moves_only_from_where_it_was_expected,
                 a_topic_made_anew_begins_anew,
-                dead_letters_are_kept_and_counted,
+                what_cannot_be_read_is_kept_once_with_its_reason,
+        a_cancel_stops_what_is_still_in_the_topic,
+        a_tombstone_goes_when_everything_before_it_is_ingested,
             );
             suite!(@ $store dispatch:
                 scheduled_ones_come_in_the_order_of_instant_and_id,

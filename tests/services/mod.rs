@@ -1,5 +1,6 @@
 //! Real servers for the tests: started when the first test asks, one for the whole test binary, gone with it.
 
+pub mod kafka;
 pub mod postgres;
 
 use std::io::Write as _;

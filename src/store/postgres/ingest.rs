@@ -3,16 +3,17 @@
 use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Uuid};
+use diesel::sql_types::{Binary, Nullable, Uuid};
 
 use super::counts::{self, Writer};
+use super::tombstones;
 use super::value::Value;
 use crate::domain::{NewTask, State};
 use crate::store::counts::Deltas;
 use crate::store::key::Key;
 use crate::store::row::{NewRow, unreadable};
 use crate::store::statement::{Words, statement};
-use crate::store::{DeadLetter, Ingested, OffsetMove, Result};
+use crate::store::{Ingested, Result};
 
 /// Rows in the order of their keys, as every write of several rows.
 struct Insert;
@@ -33,8 +34,9 @@ impl Words for Insert {
 struct Ended;
 
 impl Words for Ended {
-    const SQL: &'static str = "SELECT id, fingerprint FROM task_history WHERE id = ANY(?)";
-    type Row = (Uuid, Binary);
+    const SQL: &'static str = "SELECT id, fingerprint FROM task_history WHERE id = ANY(?) \
+        UNION ALL SELECT id, NULL FROM tombstone WHERE id = ANY(?)";
+    type Row = (Uuid, Nullable<Binary>);
 }
 
 struct TakeOut;
@@ -64,8 +66,12 @@ pub fn ingest(c: &mut PgConnection, writer: Writer, batch: &[NewTask]) -> Result
     rows.sort_by_key(|row| row.new.id);
     let inserted: Vec<Key> = statement::<Insert, _>(&columns_of(&rows)).load(c)?;
     let mut stored: HashSet<Key> = inserted.iter().copied().collect();
+    let ended: Vec<(Key, Option<Vec<u8>>)> =
+        statement::<Ended, _>(&[Value::Keys(inserted.clone()), Value::Keys(inserted)]).load(c)?;
     let mut known: HashMap<Key, Vec<u8>> =
-        statement::<Ended, _>(&[Value::Keys(inserted)]).load::<(Key, Vec<u8>)>(c)?.into_iter().collect();
+        ended.iter().filter_map(|(id, fingerprint)| Some((*id, fingerprint.clone()?))).collect();
+    let cancelled: HashSet<Key> =
+        ended.iter().filter(|(_, fingerprint)| fingerprint.is_none()).map(|(id, _)| *id).collect();
     if !known.is_empty() {
         stored.retain(|id| !known.contains_key(id));
         statement::<TakeOut, _>(&[Value::Keys(known.keys().copied().collect())]).execute(c)?;
@@ -79,8 +85,15 @@ pub fn ingest(c: &mut PgConnection, writer: Writer, batch: &[NewTask]) -> Result
     // What comes again in the same batch is compared with its first.
     known.extend(rows.iter().filter(|row| stored.contains(&row.new.id.into())).map(fingerprint));
     let mut deltas = Deltas::default();
-    let outcomes: Vec<Ingested> =
+    let mut outcomes: Vec<Ingested> =
         batch.iter().map(|new| outcome(new, &mut stored, &known, &mut deltas)).collect::<Result<_>>()?;
+    for (new, outcome) in batch.iter().zip(&mut outcomes) {
+        if matches!(outcome, Ingested::Stored(_)) && cancelled.contains(&new.id.into()) {
+            *outcome = Ingested::Cancelled;
+            tombstones::bury_under(c, new.id)?;
+            deltas.step(State::Scheduled, State::Cancelled);
+        }
+    }
     counts::write(c, writer, &deltas)?;
     Ok(outcomes)
 }
@@ -123,85 +136,4 @@ fn columns_of<'a>(rows: &'a [NewRow<'a>]) -> [Value<'a>; 12] {
         Value::Blobs(rows.iter().map(|row| row.new.spec.payload.bytes()).collect()),
         Value::Blobs(rows.iter().map(|row| row.new.fingerprint.as_slice()).collect()),
     ]
-}
-
-struct FirstOffset;
-
-impl Words for FirstOffset {
-    const SQL: &'static str = "INSERT INTO ingest_offset (topic_id, topic_partition, next_offset) VALUES (?, ?, ?) \
-        ON CONFLICT DO NOTHING";
-    type Row = ();
-}
-
-struct MoveOffset;
-
-impl Words for MoveOffset {
-    const SQL: &'static str = "UPDATE ingest_offset SET next_offset = ? \
-        WHERE topic_id = ? AND topic_partition = ? AND next_offset = ?";
-    type Row = ();
-}
-
-/// The same for a batch of a topic, if its partition's offset is still the expected one.
-pub fn ingest_from(
-    c: &mut PgConnection,
-    writer: Writer,
-    offset: &OffsetMove,
-    batch: &[NewTask],
-) -> Result<Option<Vec<Ingested>>> {
-    let (topic, partition, to) =
-        (Value::Text(&offset.topic_id), Value::Integer(offset.partition), Value::Int(offset.to));
-    let moved = match offset.from {
-        None => statement::<FirstOffset, _>(&[topic, partition, to]).execute(c)?,
-        Some(from) => statement::<MoveOffset, _>(&[to, topic, partition, Value::Int(from)]).execute(c)?,
-    };
-    if moved == 0 {
-        return Ok(None);
-    }
-    ingest(c, writer, batch).map(Some)
-}
-
-struct Offsets;
-
-impl Words for Offsets {
-    const SQL: &'static str = "SELECT topic_partition, next_offset FROM ingest_offset WHERE topic_id = ? \
-        ORDER BY topic_partition";
-    type Row = (Integer, BigInt);
-}
-
-/// How far each partition was ingested.
-pub fn offsets(c: &mut PgConnection, topic_id: &str) -> Result<Vec<(i32, i64)>> {
-    Ok(statement::<Offsets, _>(&[Value::Text(topic_id)]).load(c)?)
-}
-
-struct Bury;
-
-impl Words for Bury {
-    const SQL: &'static str = "INSERT INTO dead_letter (buried_at, origin, reason, record) \
-        SELECT now_us(), origin, reason, record FROM unnest(?, ?, ?) AS n(origin, reason, record)";
-    type Row = ();
-}
-
-/// Keeps records that could not be read.
-pub fn bury(c: &mut PgConnection, letters: &[DeadLetter]) -> Result<()> {
-    statement::<Bury, _>(&[
-        Value::Texts(letters.iter().map(|letter| letter.origin.as_str()).collect()),
-        Value::Texts(letters.iter().map(|letter| letter.reason.as_str()).collect()),
-        Value::Blobs(letters.iter().map(|letter| letter.record.as_slice()).collect()),
-    ])
-    .execute(c)?;
-    Ok(())
-}
-
-struct Ends;
-
-impl Words for Ends {
-    const SQL: &'static str = "SELECT min(seq), max(seq) FROM dead_letter";
-    type Row = (Nullable<BigInt>, Nullable<BigInt>);
-}
-
-/// About how many there are: the newest number less the oldest. A transaction that was rolled back leaves a gap.
-pub fn dead_letters(c: &mut PgConnection) -> Result<u64> {
-    let (first, last): (Option<i64>, Option<i64>) = statement::<Ends, Value<'_>>(&[]).get_result(c)?;
-    let count = first.zip(last).map_or(0, |(first, last)| last - first + 1);
-    u64::try_from(count).map_err(|cause| unreadable("dead_letter.seq", cause))
 }

@@ -20,6 +20,8 @@ mod moves;
 mod reading;
 mod recovery;
 mod settling;
+mod tombstones;
+mod topic;
 mod value;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,13 +37,14 @@ use super::counts::Deltas;
 use super::key::Key;
 use super::records::{
     Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Filter, Generation, GenerationLoad, Hint, Ingested,
-    NewGeneration, OffsetMove, Order, Recovered, Resolution, Settled, Settlement, StartRecord, TakeOver, Term,
+    NewGeneration, Order, Positions, Recovered, Resolution, Settled, Settlement, StartRecord, Stretch, TakeOver, Term,
+    UnseenCancel,
 };
-use super::{Hear, Result, Store};
+use super::{Hear, Result, Store, limit_of};
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Task, TaskId, Timestamp};
 
 /// The schema this program knows; see `schema_version` in the migrations.
-pub const SCHEMA: i32 = 1;
+pub const SCHEMA: i32 = 2;
 
 /// The cluster's store.
 pub struct PostgresStore {
@@ -75,7 +78,7 @@ impl PostgresStore {
             c,
             outcomes.iter().filter_map(|outcome| match outcome {
                 Ingested::Stored(due) => Some(due),
-                Ingested::Same | Ingested::Conflict => None,
+                Ingested::Same | Ingested::Conflict | Ingested::Cancelled => None,
             }),
         )
     }
@@ -181,20 +184,36 @@ impl Store for PostgresStore {
         })
     }
 
-    fn ingest_from(&self, offset: &OffsetMove, batch: &[NewTask]) -> Result<Option<Vec<Ingested>>> {
+    fn ingest_from(&self, stretch: &Stretch) -> Result<Option<Vec<Ingested>>> {
         self.connections.write(|c| {
-            let outcomes = ingest::ingest_from(c, self.writer(Stream::Ingest), offset, batch)?;
+            let outcomes = topic::ingest_from(c, self.writer(Stream::Ingest), stretch)?;
             self.tell_stored(c, outcomes.as_deref().unwrap_or_default())?;
             Ok(outcomes)
         })
     }
 
     fn offsets(&self, topic_id: &str) -> Result<Vec<(i32, i64)>> {
-        self.connections.run(|c| ingest::offsets(c, topic_id))
+        self.connections.run(|c| topic::offsets(c, topic_id))
     }
 
-    fn bury(&self, letters: &[DeadLetter]) -> Result<()> {
-        self.connections.run(|c| ingest::bury(c, letters))
+    fn set_offsets(&self, positions: &Positions) -> Result<()> {
+        self.connections.run(|c| topic::set_offsets(c, positions))
+    }
+
+    fn unpublished(&self, limit: usize) -> Result<Vec<(i64, DeadLetter)>> {
+        self.connections.run(|c| topic::unpublished(c, limit_of(limit)))
+    }
+
+    fn mark_published(&self, letters: &[i64]) -> Result<()> {
+        self.connections.run(|c| topic::mark_published(c, letters))
+    }
+
+    fn cancel_unseen(&self, id: TaskId, ends: &Positions) -> Result<UnseenCancel> {
+        self.connections.write(|c| tombstones::cancel_unseen(c, self.writer(Stream::Other), id, ends))
+    }
+
+    fn forget_tombstones(&self, topic_id: &str) -> Result<usize> {
+        self.connections.write(|c| tombstones::forget(c, topic_id))
     }
 
     fn scheduled(&self, after: Option<(Timestamp, TaskId)>, until: Timestamp, limit: usize) -> Result<Vec<Due>> {
@@ -281,6 +300,6 @@ impl Store for PostgresStore {
     }
 
     fn dead_letters(&self) -> Result<u64> {
-        self.connections.run(ingest::dead_letters)
+        self.connections.run(topic::dead_letters)
     }
 }

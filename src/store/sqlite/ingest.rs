@@ -5,23 +5,29 @@ use diesel::sql_types::Binary;
 use diesel::sqlite::SqliteConnection;
 
 use super::counts;
-use super::schema::{dead_letter, ingest_offset, task};
+use super::schema::task;
+use super::tombstones;
 use super::value::Value;
 use crate::domain::{NewTask, State, Timestamp};
 use crate::store::counts::Deltas;
-use crate::store::row::{NewRow, unreadable};
+use crate::store::row::NewRow;
 use crate::store::statement::{Words, statement};
-use crate::store::{DeadLetter, Ingested, OffsetMove, Result};
+use crate::store::{Ingested, Result};
 
 /// Takes a batch in. An id enters by the key of `task` first; what history knows is taken out again in the same
 /// transaction, so that a redelivered submission of a finished task is never fired again.
 pub fn ingest(c: &mut SqliteConnection, batch: &[NewTask], now: Timestamp) -> Result<Vec<Ingested>> {
     let mut deltas = Deltas::default();
     let mut outcomes = Vec::with_capacity(batch.len());
+    let cancelled = tombstones::any(c)?;
     for new in batch {
-        let outcome = enter(c, new, now)?;
+        let mut outcome = enter(c, new, now)?;
         if matches!(outcome, Ingested::Stored(_)) {
             deltas.enter(State::Scheduled);
+            if cancelled && tombstones::bury_under(c, new.id, now)? {
+                deltas.step(State::Scheduled, State::Cancelled);
+                outcome = Ingested::Cancelled;
+            }
         }
         outcomes.push(outcome);
     }
@@ -84,65 +90,4 @@ fn enter(c: &mut SqliteConnection, new: &NewTask, now: Timestamp) -> Result<Inge
         Some(fingerprint) if fingerprint == new.fingerprint => Ingested::Same,
         Some(_) => Ingested::Conflict,
     })
-}
-
-/// The same for a batch of a topic, if its partition's offset is still the expected one.
-pub fn ingest_from(
-    c: &mut SqliteConnection,
-    offset: &OffsetMove,
-    batch: &[NewTask],
-    now: Timestamp,
-) -> Result<Option<Vec<Ingested>>> {
-    let key = (&offset.topic_id, offset.partition);
-    let moved = match offset.from {
-        None => diesel::insert_into(ingest_offset::table)
-            .values((
-                ingest_offset::topic_id.eq(&offset.topic_id),
-                ingest_offset::topic_partition.eq(offset.partition),
-                ingest_offset::next_offset.eq(offset.to),
-            ))
-            .on_conflict_do_nothing()
-            .execute(c)?,
-        Some(from) => diesel::update(ingest_offset::table.find(key).filter(ingest_offset::next_offset.eq(from)))
-            .set(ingest_offset::next_offset.eq(offset.to))
-            .execute(c)?,
-    };
-    if moved == 0 {
-        return Ok(None);
-    }
-    ingest(c, batch, now).map(Some)
-}
-
-/// How far each partition was ingested.
-pub fn offsets(c: &mut SqliteConnection, topic_id: &str) -> Result<Vec<(i32, i64)>> {
-    Ok(ingest_offset::table
-        .filter(ingest_offset::topic_id.eq(topic_id))
-        .select((ingest_offset::topic_partition, ingest_offset::next_offset))
-        .order(ingest_offset::topic_partition)
-        .load(c)?)
-}
-
-/// Keeps records that could not be read.
-pub fn bury(c: &mut SqliteConnection, letters: &[DeadLetter], now: Timestamp) -> Result<()> {
-    for letter in letters {
-        diesel::insert_into(dead_letter::table)
-            .values((
-                dead_letter::buried_at.eq(now.micros()),
-                dead_letter::origin.eq(&letter.origin),
-                dead_letter::reason.eq(&letter.reason),
-                dead_letter::record.eq(&letter.record),
-            ))
-            .execute(c)?;
-    }
-    Ok(())
-}
-
-/// How many there are: the newest number less the oldest, since they go in order. Each of the two is one look at an end of
-/// the table; asked for together, they would read all of it.
-pub fn dead_letters(c: &mut SqliteConnection) -> Result<u64> {
-    use diesel::dsl::{max, min};
-    let first: Option<i64> = dead_letter::table.select(min(dead_letter::seq)).first(c)?;
-    let last: Option<i64> = dead_letter::table.select(max(dead_letter::seq)).first(c)?;
-    let count = first.zip(last).map_or(0, |(first, last)| last - first + 1);
-    u64::try_from(count).map_err(|cause| unreadable("dead_letter.seq", cause))
 }

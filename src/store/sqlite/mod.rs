@@ -21,6 +21,8 @@ mod reading;
 mod recovery;
 mod schema;
 mod settling;
+mod tombstones;
+mod topic;
 mod value;
 
 use std::path::Path;
@@ -33,15 +35,15 @@ use presence::Presence;
 
 use super::records::{
     Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Filter, Generation, GenerationLoad, Ingested,
-    NewGeneration, OffsetMove, Order, Recovered, Resolution, Settled, Settlement, Standing, StartRecord, TakeOver,
-    Term,
+    NewGeneration, Order, Positions, Recovered, Resolution, Settled, Settlement, Standing, StartRecord, Stretch,
+    TakeOver, Term, UnseenCancel,
 };
-use super::{Hear, Result, Store};
+use super::{Hear, Result, Store, limit_of};
 use crate::clock::Clock;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Task, TaskId, Timestamp};
 
 /// The schema this program knows; see `schema_version` in the migrations.
-pub const SCHEMA: i32 = 1;
+pub const SCHEMA: i32 = 2;
 
 /// The database's name in its folder.
 pub const DATABASE_FILE: &str = "task-scheduler.db";
@@ -140,16 +142,32 @@ impl Store for SqliteStore {
         self.connections.write(|c| ingest::ingest(c, batch, self.clock.wall()))
     }
 
-    fn ingest_from(&self, offset: &OffsetMove, batch: &[NewTask]) -> Result<Option<Vec<Ingested>>> {
-        self.connections.write(|c| ingest::ingest_from(c, offset, batch, self.clock.wall()))
+    fn ingest_from(&self, stretch: &Stretch) -> Result<Option<Vec<Ingested>>> {
+        self.connections.write(|c| topic::ingest_from(c, stretch, self.clock.wall()))
     }
 
     fn offsets(&self, topic_id: &str) -> Result<Vec<(i32, i64)>> {
-        self.connections.read(|c| ingest::offsets(c, topic_id))
+        self.connections.read(|c| topic::offsets(c, topic_id))
     }
 
-    fn bury(&self, letters: &[DeadLetter]) -> Result<()> {
-        self.connections.write(|c| ingest::bury(c, letters, self.clock.wall()))
+    fn set_offsets(&self, positions: &Positions) -> Result<()> {
+        self.connections.write(|c| topic::set_offsets(c, positions))
+    }
+
+    fn unpublished(&self, limit: usize) -> Result<Vec<(i64, DeadLetter)>> {
+        self.connections.read(|c| topic::unpublished(c, limit_of(limit)))
+    }
+
+    fn mark_published(&self, letters: &[i64]) -> Result<()> {
+        self.connections.write(|c| topic::mark_published(c, letters))
+    }
+
+    fn cancel_unseen(&self, id: TaskId, ends: &Positions) -> Result<UnseenCancel> {
+        self.connections.write(|c| tombstones::cancel_unseen(c, id, ends, self.clock.wall()))
+    }
+
+    fn forget_tombstones(&self, topic_id: &str) -> Result<usize> {
+        self.connections.write(|c| tombstones::forget(c, topic_id))
     }
 
     fn scheduled(&self, after: Option<(Timestamp, TaskId)>, until: Timestamp, limit: usize) -> Result<Vec<Due>> {
@@ -218,6 +236,6 @@ impl Store for SqliteStore {
     }
 
     fn dead_letters(&self) -> Result<u64> {
-        self.connections.read(ingest::dead_letters)
+        self.connections.read(topic::dead_letters)
     }
 }

@@ -126,6 +126,7 @@ diesel::table! {
         origin -> Text,
         reason -> Text,
         record -> Binary,
+        published -> Bool,
     }
 }
 
@@ -145,3 +146,12 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(task, task_history, attempt, generation);
+
+diesel::table! {
+    tombstone (id) {
+        id -> Binary,
+        cancelled_at -> BigInt,
+        topic_id -> Text,
+        positions -> Text,
+    }
+}

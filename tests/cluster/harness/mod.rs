@@ -6,6 +6,7 @@ pub mod http;
 pub mod node;
 pub mod proxy;
 pub mod receiver;
+pub mod topic;
 
 pub use node::Node;
 pub use receiver::{Answer, Call, Receiver};

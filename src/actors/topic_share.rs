@@ -1,0 +1,128 @@
+//! Which part of the submission topic this node reads, and from where: decided anew a few times a second from what the
+//! database says about nodes and offsets.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::parts::Parts;
+use crate::domain::GenerationId;
+use crate::domain::liveness::Liveness;
+use crate::domain::share::share;
+use crate::queue::PublishError;
+use crate::queue::kafka::topics::Layout;
+use crate::queue::kafka::{KafkaQueue, Starts};
+use crate::store::{Generation, Result, Standing};
+
+/// A generation whose heartbeat has stood still this long has lost its partitions.
+const SILENT: Duration = Duration::from_millis(1_500);
+/// Dead letters published at once.
+const LETTERS_MAX: usize = 100;
+
+/// What one generation knows of its share.
+#[derive(Debug)]
+pub struct TopicShare {
+    own: GenerationId,
+    liveness: Liveness,
+    /// It reads the first partition: what one node alone has to do is its to do.
+    first: bool,
+    /// Whatever is read is to be read anew, from where the database says.
+    anew: bool,
+}
+
+impl TopicShare {
+    /// Of this generation, which reads nothing yet.
+    pub fn new(own: GenerationId) -> Self {
+        Self { own, liveness: Liveness::default(), first: false, anew: true }
+    }
+
+    /// A stretch was not stored: what follows it must not be either.
+    pub fn read_anew(&mut self) {
+        self.anew = true;
+    }
+
+    /// It was, and is not read anew yet.
+    pub fn is_to_be_read_anew(&self) -> bool {
+        self.anew
+    }
+
+    /// Looks at nodes and offsets, and has the queue read what is this node's.
+    ///
+    /// # Errors
+    /// The database does not answer: all goes on as it was.
+    pub fn look(&mut self, parts: &Parts, queue: &KafkaQueue) -> Result<()> {
+        let Some(layout) = queue.layout() else { return Ok(()) };
+        let before = queue.positions();
+        let generations = parts.store.generations().inspect_err(|_| self.liveness.start_anew())?;
+        let offsets = parts.store.offsets(&layout.topic_id)?;
+        queue.ingested(&offsets);
+        let wanted = self.wanted(parts, &layout, &generations, &offsets);
+        self.first = wanted.partitions.contains_key(&0);
+        let moved = before.is_some_and(|before| {
+            // Somebody else has set or moved an offset: nothing of it was under way here, before or after the question.
+            let after = queue.positions().unwrap_or_default();
+            before.partitions.iter().any(|(partition, next)| {
+                let still = after.partitions.get(partition) == Some(next);
+                still && wanted.partitions.get(partition).is_some_and(|stored| stored != next)
+            })
+        });
+        let same = queue.reads(&wanted);
+        if self.anew || moved || !same {
+            if !same {
+                let partitions: Vec<i32> = wanted.partitions.keys().copied().collect();
+                log::info!("generation {} reads partitions {partitions:?} of {}", self.own, layout.topic_id);
+            }
+            self.anew = false;
+            queue.read(wanted);
+        }
+        if self.first {
+            parts.store.forget_tombstones(&layout.topic_id)?;
+        }
+        Ok(())
+    }
+
+    fn wanted(&mut self, parts: &Parts, layout: &Layout, all: &[Generation], offsets: &[(i32, i64)]) -> Starts {
+        let now = parts.metrics.clock().mono();
+        let alive = || all.iter().filter(|generation| generation.standing == Standing::Alive);
+        let counters: Vec<_> = alive().map(|generation| (generation.id, generation.counter)).collect();
+        self.liveness.observe(&counters, now);
+        let living: Vec<_> =
+            alive().map(|generation| generation.id).filter(|id| self.liveness.is_alive(*id, now, SILENT)).collect();
+        let stored: BTreeMap<i32, i64> = offsets.iter().copied().collect();
+        let own = share(self.own, &living, layout.partitions);
+        Starts {
+            topic_id: layout.topic_id.clone(),
+            partitions: own.into_iter().map(|partition| (partition, stored.get(&partition).copied())).collect(),
+        }
+    }
+
+    /// It is this node that publishes dead letters.
+    pub fn is_first(&self) -> bool {
+        self.first
+    }
+}
+
+/// Puts dead letters from their rows on their topic. One may be there twice if a node ends in the midst; its row is one.
+///
+/// # Errors
+/// The database or the brokers do not answer: they are published later.
+pub async fn publish_dead_letters(parts: Parts, queue: &KafkaQueue) -> std::result::Result<(), TopicError> {
+    let store = std::sync::Arc::clone(&parts.store);
+    let letters = super::blocking(move || store.unpublished(LETTERS_MAX)).await?;
+    if letters.is_empty() {
+        return Ok(());
+    }
+    let (numbers, letters): (Vec<i64>, Vec<_>) = letters.into_iter().unzip();
+    queue.publish_dead(&letters).await?;
+    Ok(super::blocking(move || parts.store.mark_published(&numbers)).await?)
+}
+
+/// Why a look at the topic was broken off.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicError {
+    /// The database.
+    #[error("{0}")]
+    Store(#[from] crate::store::StoreError),
+    /// The brokers.
+    #[error("{0}")]
+    Queue(#[from] PublishError),
+}

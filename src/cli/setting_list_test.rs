@@ -1,0 +1,106 @@
+//! The list of settings against itself and the README.
+
+use std::collections::BTreeSet;
+
+use super::setting::Field;
+use super::setting_list::SETTINGS;
+use crate::config::NodeConfig;
+
+#[test]
+fn names_are_distinct_and_end_with_their_unit() {
+    let flags: BTreeSet<&str> = SETTINGS.iter().map(|setting| setting.flag).collect();
+    assert_eq!(flags.len(), SETTINGS.len());
+    for setting in &SETTINGS {
+        assert_eq!(setting.flag.ends_with("-ms"), setting.unit() == "ms", "{}", setting.flag);
+        assert_eq!(setting.flag.ends_with("-bytes"), setting.unit() == "bytes", "{}", setting.flag);
+    }
+}
+
+#[test]
+fn every_default_is_allowed_and_read_back_as_it_was() {
+    let default = NodeConfig::named("n");
+    for setting in &SETTINGS {
+        let mut config = default.clone();
+        let values = match setting.get(&default) {
+            serde_json::Value::Array(items) => items.iter().map(|item| item.as_str().unwrap().to_owned()).collect(),
+            serde_json::Value::String(text) => vec![text],
+            other => vec![other.to_string()],
+        };
+        setting.put(&mut config, &values).expect(setting.flag);
+        assert_eq!(config, default, "{}", setting.flag);
+    }
+}
+
+#[test]
+fn each_keeps_its_value_in_a_place_of_its_own() {
+    let default = NodeConfig::named("n");
+    for setting in &SETTINGS {
+        let value = match &setting.field {
+            Field::Number { range, get, .. } if get(&default) == *range.start() => range.end().to_string(),
+            Field::Number { range, .. } => range.start().to_string(),
+            Field::Switch { get, .. } => (!get(&default)).to_string(),
+            Field::List { .. } if setting.flag == "http-ambiguous-status" => "503".to_owned(),
+            Field::List { .. } if setting.flag == "kafka-property" => "sasl.username=u".to_owned(),
+            Field::List { .. } => "10.0.0.0".to_owned(),
+            Field::Text { .. } if setting.flag == "database-url" => "postgres://u:p@h/d".to_owned(),
+            Field::Text { .. } if setting.flag == "submission-topic" => "t".to_owned(),
+            Field::Text { .. } => "[::1]:80".to_owned(),
+        };
+        let mut config = default.clone();
+        setting.put(&mut config, &[value]).expect(setting.flag);
+        let changed: Vec<&str> =
+            SETTINGS.iter().filter(|other| other.get(&config) != other.get(&default)).map(|other| other.flag).collect();
+        assert_eq!(changed, [setting.flag]);
+    }
+}
+
+#[test]
+fn wrong_values_are_refused() {
+    for (flag, value) in [
+        ("listen", "8080"),
+        ("name", ""),
+        ("data-dir", ""),
+        ("database-url", "mysql://h/d"),
+        ("database-url", "host=h"),
+        ("slots", "0"),
+        ("slots", "10001"),
+        ("slots", "many"),
+        ("claim-lead-ms", "251"),
+        ("allow-unauthenticated", "yes"),
+        ("allowed-host", "http://a/"),
+        ("http-allow", "::ffff:10.0.0.0/104"),
+        ("http-allow", "10.0.0.0/33"),
+        ("http-ambiguous-status", "200"),
+        ("http-reuse-within-ms", "1000"),
+        ("kafka-brokers", "broker"),
+        ("kafka-brokers", "broker:0"),
+        ("submission-topic", "a b"),
+        ("submission-topic", ".."),
+        ("kafka-target-topic", "a*b"),
+        ("kafka-property", "acks=0"),
+        ("kafka-property", "sasl.username"),
+    ] {
+        let setting = SETTINGS.iter().find(|setting| setting.flag == flag).unwrap();
+        let refused = setting.put(&mut NodeConfig::named("n"), &[value.to_owned()]).expect_err(flag);
+        assert_eq!(refused.value, value);
+    }
+}
+
+#[test]
+fn the_readme_lists_every_setting_as_it_is() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let default = NodeConfig::named("n");
+    for setting in &SETTINGS {
+        let value = setting.default_words.map_or_else(|| setting.shown(&default), str::to_owned);
+        let row = format!(
+            "| `--{}` | `{}` | `{}` | {value} | {} | {} | {} |",
+            setting.flag,
+            setting.variable(),
+            setting.key(),
+            setting.unit(),
+            setting.allowed(),
+            setting.about
+        );
+        assert!(readme.lines().any(|line| line == row), "README.md lacks this row:\n{row}");
+    }
+}

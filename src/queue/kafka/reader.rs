@@ -1,0 +1,221 @@
+//! The thread that reads the topic. It alone talks to the consumer, whose calls block.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::config::FromClientConfig as _;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::client::{RECORD_BYTES_MAX, client};
+use super::reading::{Read, Starts};
+use super::record::{self, RECEIVED_AT, Record};
+use super::{KafkaError, Shared, topics};
+use crate::clock::DatabaseClock;
+use crate::config::KafkaConfig;
+use crate::domain::kafka_topics::KafkaTopics;
+use crate::domain::time::Mono;
+
+/// Longest wait for a record: after it, the thread looks whether it is to read something else.
+const WAIT: Duration = Duration::from_millis(20);
+/// Between two looks at the topic: partitions that were added are found.
+const LOOK: Duration = Duration::from_secs(5);
+/// The same while brokers do not answer.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Longest wait for a partition's bounds.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// Starts the thread; it ends when the queue is closed.
+pub(super) fn start(
+    config: KafkaConfig,
+    shared: Arc<Shared>,
+    clock: Arc<DatabaseClock>,
+    topics: KafkaTopics,
+) -> Result<(), KafkaError> {
+    let made = |cause: &dyn std::fmt::Display| KafkaError(cause.to_string());
+    let mut settings = client(&config);
+    settings
+        // Nobody joins a group: offsets are committed under this name for tools that show how far the ingest is.
+        .set("group.id", format!("task-scheduler.{}", config.submission_topic))
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("check.crcs", "true")
+        .set("fetch.wait.max.ms", "100")
+        .set("fetch.message.max.bytes", RECORD_BYTES_MAX.to_string())
+        .set("queued.max.messages.kbytes", "16384");
+    let consumer = BaseConsumer::from_config(&settings).map_err(|cause| made(&cause))?;
+    let reader = Reader {
+        consumer,
+        config,
+        shared,
+        clock,
+        topics,
+        round: 0,
+        paused: false,
+        look_at: None,
+        read: TopicPartitionList::new(),
+    };
+    let thread = std::thread::Builder::new().name("topic".to_owned());
+    thread.spawn(move || reader.run()).map(drop).map_err(|cause| made(&cause))
+}
+
+struct Reader {
+    consumer: BaseConsumer,
+    config: KafkaConfig,
+    shared: Arc<Shared>,
+    clock: Arc<DatabaseClock>,
+    topics: KafkaTopics,
+    /// Which beginning it carries out.
+    round: u64,
+    paused: bool,
+    look_at: Option<Mono>,
+    /// The partitions that it reads.
+    read: TopicPartitionList,
+}
+
+impl Reader {
+    fn run(mut self) {
+        while !self.shared.reading.is_closed() {
+            self.look();
+            if let Some((round, starts)) = self.shared.reading.take_begun() {
+                self.round = round;
+                if let Err(cause) = self.begin(&starts) {
+                    log::warn!("the submission topic cannot be read now: {cause}");
+                    self.begin_again(starts);
+                }
+            }
+            if self.paused && self.shared.reading.has_room() {
+                self.pause(false);
+            }
+            match self.consumer.poll(WAIT) {
+                None => {}
+                Some(Ok(message)) => {
+                    let read = self.read(&message);
+                    if !self.shared.reading.push(self.round, message.partition(), read) && !self.paused {
+                        self.pause(true);
+                    }
+                }
+                Some(Err(ClientError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => {
+                    log::error!("the brokers have lost records before they were ingested");
+                    if let Some(starts) = self.shared.reading.positions() {
+                        self.shared.reading.begin(starts);
+                    }
+                }
+                Some(Err(cause)) => log::warn!("the submission topic: {cause}"),
+            }
+        }
+    }
+
+    /// Looks at the topic, if it is time, and makes it if it may.
+    fn look(&mut self) {
+        let now = self.clock.clock().mono();
+        if self.look_at.is_some_and(|at| now < at) {
+            return;
+        }
+        let topic = &self.config.submission_topic;
+        let next = match topics::look(self.consumer.client(), topic) {
+            Ok(Some(layout)) => {
+                if self.shared.layout().is_none() {
+                    log::info!("the submission topic {topic} has {} partitions", layout.partitions);
+                }
+                self.shared.set_layout(layout);
+                self.commit();
+                LOOK
+            }
+            Ok(None) if self.config.create_topics => {
+                if let Err(cause) = topics::make(&self.config) {
+                    log::warn!("{cause}");
+                }
+                WAIT
+            }
+            Ok(None) => {
+                log::error!("there is no topic {topic}; make it, or let it be made with --kafka-create-topics true");
+                AGAIN
+            }
+            Err(cause) => {
+                log::warn!("the brokers at {} do not answer: {cause}", self.config.brokers);
+                AGAIN
+            }
+        };
+        self.look_at = Some(now.plus(next));
+    }
+
+    /// Reads from where it is said. A partition whose offset the brokers do not have (any more) is not read: records would
+    /// be passed over without a word.
+    fn begin(&mut self, starts: &Starts) -> Result<(), String> {
+        let topic = self.config.submission_topic.clone();
+        let mut list = TopicPartitionList::new();
+        for (partition, next) in &starts.partitions {
+            let (first, end) = self
+                .consumer
+                .fetch_watermarks(&topic, *partition, ANSWER)
+                .map_err(|cause| format!("{topic}[{partition}]: {cause}"))?;
+            let from = next.unwrap_or(first);
+            if !(first..=end).contains(&from) {
+                log::error!(
+                    "{topic}[{partition}] is not read: offset {from} is next, but the brokers have {first} to {end}; see \
+                     what became of the records, then `task-scheduler offsets set`"
+                );
+                continue;
+            }
+            let added = list.add_partition_offset(&topic, *partition, Offset::Offset(from));
+            added.map_err(|cause| cause.to_string())?;
+        }
+        self.consumer.assign(&list).map_err(|cause| cause.to_string())?;
+        self.read = list;
+        if self.paused {
+            self.pause(false);
+        }
+        Ok(())
+    }
+
+    /// Tries the same once more, unless something else is wanted by then.
+    fn begin_again(&self, starts: Starts) {
+        if self.shared.reading.is_round(self.round) {
+            self.shared.reading.begin(starts);
+        }
+    }
+
+    fn pause(&mut self, pause: bool) {
+        let done = if pause { self.consumer.pause(&self.read) } else { self.consumer.resume(&self.read) };
+        match done {
+            Ok(()) => self.paused = pause,
+            Err(cause) => log::warn!("the submission topic cannot be paused or resumed: {cause}"),
+        }
+    }
+
+    /// Tells the brokers how far the ingest is, for tools that show it; nothing here ever reads it.
+    fn commit(&self) {
+        let Some(positions) = self.shared.reading.positions() else { return };
+        let stored: BTreeMap<i32, i64> =
+            positions.partitions.into_iter().filter_map(|(partition, next)| Some((partition, next?))).collect();
+        let mut list = TopicPartitionList::new();
+        for (partition, next) in &stored {
+            let added = list.add_partition_offset(&self.config.submission_topic, *partition, Offset::Offset(*next));
+            if let Err(cause) = added {
+                log::debug!("no offset to show: {cause}");
+            }
+        }
+        if !stored.is_empty()
+            && let Err(cause) = self.consumer.commit(&list, CommitMode::Async)
+        {
+            log::debug!("the brokers were not told how far the ingest is: {cause}");
+        }
+    }
+
+    fn read(&self, message: &BorrowedMessage<'_>) -> Read {
+        let received_at = message.headers().and_then(|headers| {
+            headers.iter().find(|header| header.key == RECEIVED_AT).and_then(|header| header.value)
+        });
+        let record = Record { key: message.key(), value: message.payload(), received_at };
+        Read {
+            offset: message.offset(),
+            value: message.payload().unwrap_or_default().to_vec(),
+            task: record::read(record, self.clock.now(), &self.topics),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! A record of the submission topic, from whomever it comes: the same JSON as over REST.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::domain::document::{Document, Received};
+use crate::domain::kafka_topics::KafkaTopics;
+use crate::domain::limits::SUBMISSION_BYTES_MAX;
+use crate::domain::{Invalid, NewTask, Target, TaskId, Timestamp};
+
+/// The header by which a node says when it received a submission, in microseconds since 1970: what `delay_ms` counts from.
+pub const RECEIVED_AT: &str = "task-scheduler-received-at";
+
+/// The database's clock may have been set back since a record was received.
+const CLOCKS_APART: Duration = Duration::from_hours(24);
+
+/// A record's parts.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// The task's id.
+    pub key: Option<&'a [u8]>,
+    /// The document.
+    pub value: Option<&'a [u8]>,
+    /// The header [`RECEIVED_AT`].
+    pub received_at: Option<&'a [u8]>,
+}
+
+/// Reads one. `now` is what `delay_ms` counts from where nobody has received it before.
+///
+/// # Errors
+/// Why it is no task.
+pub fn read(record: Record<'_>, now: Timestamp, topics: &KafkaTopics) -> Result<NewTask, String> {
+    let value = record.value.ok_or("the record has no value; allowed: a task as a JSON object")?;
+    if value.len() > SUBMISSION_BYTES_MAX {
+        let (bytes, max) = (value.len(), SUBMISSION_BYTES_MAX);
+        return Err(format!("the record has {bytes} bytes; allowed: at most {max}"));
+    }
+    let record_key = record.key.map(key).transpose()?;
+    let at = record.received_at.map(|bytes| received_at(bytes, now)).transpose()?.unwrap_or(now);
+    let document = Document::parse(value).map_err(|invalid| invalid.to_string())?;
+    if record_key.is_none() && !document.has_id() {
+        return Err("the record has neither a key nor an id; allowed: the task's id as its key".to_owned());
+    }
+    let received = Received { idempotency_key: None, record_key, at };
+    let task = document.check(received).map_err(|invalid| invalid.to_string())?;
+    if let Target::Kafka(target) = &task.spec.target {
+        let refused = |allowed: String| Invalid::new("/target/topic", &target.topic, allowed).to_string();
+        topics.check(&target.topic).map_err(refused)?;
+    }
+    Ok(task)
+}
+
+fn key(bytes: &[u8]) -> Result<TaskId, String> {
+    let id = std::str::from_utf8(bytes).ok().and_then(|text| Uuid::parse_str(text).ok());
+    let shown = || Invalid::new("", String::from_utf8_lossy(bytes), "").value;
+    id.map(TaskId).ok_or_else(|| format!("the record's key is {}; allowed: the task's id, a UUID", shown()))
+}
+
+fn received_at(bytes: &[u8], now: Timestamp) -> Result<Timestamp, String> {
+    let micros: Option<i64> = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
+    let latest = now.plus(CLOCKS_APART).micros();
+    let shown = || Invalid::new("", String::from_utf8_lossy(bytes), "").value;
+    micros.filter(|at| (0..=latest).contains(at)).map(Timestamp::from_micros).ok_or_else(|| {
+        format!("the header {RECEIVED_AT} is {}; allowed: microseconds since 1970, not in the future", shown())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "01890000-0000-7000-8000-000000000001";
+    const DOCUMENT: &str = r#"{"delay_ms": 1000, "target": {"type": "log"}}"#;
+
+    fn read_as(key: Option<&str>, value: &str, at: Option<&str>) -> Result<NewTask, String> {
+        let record =
+            Record { key: key.map(str::as_bytes), value: Some(value.as_bytes()), received_at: at.map(str::as_bytes) };
+        read(record, Timestamp::from_micros(5), &KafkaTopics::new(vec!["orders".into()], vec![]))
+    }
+
+    #[test]
+    fn the_key_is_the_id() {
+        let task = read_as(Some(ID), DOCUMENT, None).unwrap();
+        assert_eq!((task.id.to_string().as_str(), task.run_at.micros()), (ID, 1_000_005));
+        let same = format!(r#"{{"id": "{ID}", "delay_ms": 1000, "target": {{"type": "log"}}}}"#);
+        assert_eq!(read_as(Some(ID), &same, None).unwrap().id, task.id);
+        assert_eq!(read_as(None, &same, None).unwrap().id, task.id);
+    }
+
+    #[test]
+    fn a_delay_counts_from_the_receipt() {
+        let task = read_as(Some(ID), DOCUMENT, Some("1000")).unwrap();
+        assert_eq!(task.run_at.micros(), 1_001_000);
+        assert_eq!(task.fingerprint, read_as(Some(ID), DOCUMENT, None).unwrap().fingerprint);
+    }
+
+    #[test]
+    fn what_is_no_task_says_why() {
+        let other = format!(r#"{{"id": "{ID}", "delay_ms": 0, "target": {{"type": "log"}}}}"#);
+        let kafka = r#"{"delay_ms": 0, "target": {"type": "kafka", "topic": "secrets"}}"#;
+        for (key, value, at, says) in [
+            (Some("k"), DOCUMENT, None, "key is k"),
+            (None, DOCUMENT, None, "neither a key nor an id"),
+            (Some("01890000-0000-7000-8000-000000000002"), other.as_str(), None, "/id is"),
+            (Some(ID), "", None, "allowed"),
+            (Some(ID), "{", None, "allowed"),
+            (Some(ID), DOCUMENT, Some("9223372036854775807"), "not in the future"),
+            (Some(ID), DOCUMENT, Some("soon"), "task-scheduler-received-at is soon"),
+            (Some(ID), kafka, None, "/target/topic is secrets"),
+        ] {
+            let reason = read_as(key, value, at).unwrap_err();
+            assert!(reason.contains(says), "{reason}");
+        }
+        let none = Record { key: Some(ID.as_bytes()), value: None, received_at: None };
+        assert!(read(none, Timestamp::from_micros(0), &KafkaTopics::default()).unwrap_err().contains("no value"));
+    }
+}

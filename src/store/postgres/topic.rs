@@ -1,0 +1,141 @@
+//! How a topic is read: offsets as compare-and-set, and dead letters.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary, Integer, Text};
+
+use super::counts::Writer;
+use super::ingest::ingest;
+use super::value::Value;
+use crate::store::row::unreadable;
+use crate::store::statement::{Words, statement};
+use crate::store::{DeadLetter, Ingested, Positions, Result, Stretch};
+
+struct FirstOffset;
+
+impl Words for FirstOffset {
+    const SQL: &'static str = "INSERT INTO ingest_offset (topic_id, topic_partition, next_offset) VALUES (?, ?, ?) \
+        ON CONFLICT DO NOTHING";
+    type Row = ();
+}
+
+struct MoveOffset;
+
+impl Words for MoveOffset {
+    const SQL: &'static str = "UPDATE ingest_offset SET next_offset = ? \
+        WHERE topic_id = ? AND topic_partition = ? AND next_offset = ?";
+    type Row = ();
+}
+
+/// Takes a stretch in, if its partition's offset is still the expected one.
+pub fn ingest_from(c: &mut PgConnection, writer: Writer, stretch: &Stretch) -> Result<Option<Vec<Ingested>>> {
+    let offset = &stretch.offset;
+    let (topic, partition, to) =
+        (Value::Text(&offset.topic_id), Value::Integer(offset.partition), Value::Int(offset.to));
+    let moved = match offset.from {
+        None => statement::<FirstOffset, _>(&[topic, partition, to]).execute(c)?,
+        Some(from) => statement::<MoveOffset, _>(&[to, topic, partition, Value::Int(from)]).execute(c)?,
+    };
+    if moved == 0 {
+        return Ok(None);
+    }
+    let outcomes = ingest(c, writer, &stretch.tasks)?;
+    bury(c, &stretch.all_letters(&outcomes))?;
+    Ok(Some(outcomes))
+}
+
+struct Offsets;
+
+impl Words for Offsets {
+    const SQL: &'static str = "SELECT topic_partition, next_offset FROM ingest_offset WHERE topic_id = ? \
+        ORDER BY topic_partition";
+    type Row = (Integer, BigInt);
+}
+
+/// How far each partition was ingested.
+pub fn offsets(c: &mut PgConnection, topic_id: &str) -> Result<Vec<(i32, i64)>> {
+    Ok(statement::<Offsets, _>(&[Value::Text(topic_id)]).load(c)?)
+}
+
+struct SetOffsets;
+
+impl Words for SetOffsets {
+    const SQL: &'static str = "INSERT INTO ingest_offset (topic_id, topic_partition, next_offset) \
+        SELECT ?, n.partition, n.next FROM unnest(?, ?) AS n(partition, next) ORDER BY n.partition \
+        ON CONFLICT (topic_id, topic_partition) DO UPDATE SET next_offset = excluded.next_offset";
+    type Row = ();
+}
+
+/// Sets offsets, whatever they were.
+pub fn set_offsets(c: &mut PgConnection, positions: &Positions) -> Result<()> {
+    statement::<SetOffsets, _>(&[
+        Value::Text(&positions.topic_id),
+        Value::Integers(positions.ends.iter().map(|(partition, _)| *partition).collect()),
+        Value::Ints(positions.ends.iter().map(|(_, next)| *next).collect()),
+    ])
+    .execute(c)?;
+    Ok(())
+}
+
+/// The look before keeps a record that is read again from using up a number: dead letters are counted by them.
+struct Bury;
+
+impl Words for Bury {
+    const SQL: &'static str = "INSERT INTO dead_letter (buried_at, origin, reason, record) \
+        SELECT now_us(), origin, reason, record FROM unnest(?, ?, ?) AS n(origin, reason, record) \
+        WHERE NOT EXISTS (SELECT 1 FROM dead_letter d WHERE d.origin = n.origin) ON CONFLICT DO NOTHING";
+    type Row = ();
+}
+
+fn bury(c: &mut PgConnection, letters: &[DeadLetter]) -> Result<()> {
+    if letters.is_empty() {
+        return Ok(());
+    }
+    statement::<Bury, _>(&[
+        Value::Texts(letters.iter().map(|letter| letter.origin.as_str()).collect()),
+        Value::Texts(letters.iter().map(|letter| letter.reason.as_str()).collect()),
+        Value::Blobs(letters.iter().map(|letter| letter.record.as_slice()).collect()),
+    ])
+    .execute(c)?;
+    Ok(())
+}
+
+struct Unpublished;
+
+impl Words for Unpublished {
+    const SQL: &'static str = "SELECT seq, origin, reason, record FROM dead_letter WHERE NOT published \
+        ORDER BY seq LIMIT ?";
+    type Row = (BigInt, Text, Text, Binary);
+}
+
+/// Dead letters that are not in their topic yet.
+pub fn unpublished(c: &mut PgConnection, limit: i64) -> Result<Vec<(i64, DeadLetter)>> {
+    let rows: Vec<(i64, String, String, Vec<u8>)> = statement::<Unpublished, _>(&[Value::Int(limit)]).load(c)?;
+    Ok(rows.into_iter().map(|(seq, origin, reason, record)| (seq, DeadLetter { origin, reason, record })).collect())
+}
+
+struct MarkPublished;
+
+impl Words for MarkPublished {
+    const SQL: &'static str = "UPDATE dead_letter SET published = TRUE WHERE seq = ANY(?)";
+    type Row = ();
+}
+
+/// They are in their topic.
+pub fn mark_published(c: &mut PgConnection, letters: &[i64]) -> Result<()> {
+    statement::<MarkPublished, _>(&[Value::Ints(letters.to_vec())]).execute(c)?;
+    Ok(())
+}
+
+struct Ends;
+
+impl Words for Ends {
+    const SQL: &'static str = "SELECT min(seq), max(seq) FROM dead_letter";
+    type Row = (diesel::sql_types::Nullable<BigInt>, diesel::sql_types::Nullable<BigInt>);
+}
+
+/// About how many there are: the newest number less the oldest. A transaction that was rolled back leaves a gap.
+pub fn dead_letters(c: &mut PgConnection) -> Result<u64> {
+    let (first, last): (Option<i64>, Option<i64>) = statement::<Ends, Value<'_>>(&[]).get_result(c)?;
+    let count = first.zip(last).map_or(0, |(first, last)| last - first + 1);
+    u64::try_from(count).map_err(|cause| unreadable("dead_letter.seq", cause))
+}

@@ -1,0 +1,106 @@
+//! How a topic is read: offsets as compare-and-set, and dead letters.
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use super::ingest::ingest;
+use super::schema::{dead_letter, ingest_offset};
+use crate::domain::Timestamp;
+use crate::store::row::unreadable;
+use crate::store::{DeadLetter, Ingested, Positions, Result, Stretch};
+
+/// Takes a stretch in, if its partition's offset is still the expected one.
+pub fn ingest_from(c: &mut SqliteConnection, stretch: &Stretch, now: Timestamp) -> Result<Option<Vec<Ingested>>> {
+    let offset = &stretch.offset;
+    let key = (&offset.topic_id, offset.partition);
+    let moved = match offset.from {
+        None => diesel::insert_into(ingest_offset::table)
+            .values((
+                ingest_offset::topic_id.eq(&offset.topic_id),
+                ingest_offset::topic_partition.eq(offset.partition),
+                ingest_offset::next_offset.eq(offset.to),
+            ))
+            .on_conflict_do_nothing()
+            .execute(c)?,
+        Some(from) => diesel::update(ingest_offset::table.find(key).filter(ingest_offset::next_offset.eq(from)))
+            .set(ingest_offset::next_offset.eq(offset.to))
+            .execute(c)?,
+    };
+    if moved == 0 {
+        return Ok(None);
+    }
+    let outcomes = ingest(c, &stretch.tasks, now)?;
+    bury(c, &stretch.all_letters(&outcomes), now)?;
+    Ok(Some(outcomes))
+}
+
+/// How far each partition was ingested.
+pub fn offsets(c: &mut SqliteConnection, topic_id: &str) -> Result<Vec<(i32, i64)>> {
+    Ok(ingest_offset::table
+        .filter(ingest_offset::topic_id.eq(topic_id))
+        .select((ingest_offset::topic_partition, ingest_offset::next_offset))
+        .order(ingest_offset::topic_partition)
+        .load(c)?)
+}
+
+/// Sets offsets, whatever they were.
+pub fn set_offsets(c: &mut SqliteConnection, positions: &Positions) -> Result<()> {
+    for (partition, next) in &positions.ends {
+        diesel::replace_into(ingest_offset::table)
+            .values((
+                ingest_offset::topic_id.eq(&positions.topic_id),
+                ingest_offset::topic_partition.eq(partition),
+                ingest_offset::next_offset.eq(next),
+            ))
+            .execute(c)?;
+    }
+    Ok(())
+}
+
+/// The look before keeps a record that is read again from using up a number: dead letters are counted by them.
+fn bury(c: &mut SqliteConnection, letters: &[DeadLetter], now: Timestamp) -> Result<()> {
+    for letter in letters {
+        let known = dead_letter::table.filter(dead_letter::origin.eq(&letter.origin)).count();
+        if known.get_result::<i64>(c)? > 0 {
+            continue;
+        }
+        diesel::insert_into(dead_letter::table)
+            .values((
+                dead_letter::buried_at.eq(now.micros()),
+                dead_letter::origin.eq(&letter.origin),
+                dead_letter::reason.eq(&letter.reason),
+                dead_letter::record.eq(&letter.record),
+            ))
+            .execute(c)?;
+    }
+    Ok(())
+}
+
+/// Dead letters that are not in their topic yet.
+pub fn unpublished(c: &mut SqliteConnection, limit: i64) -> Result<Vec<(i64, DeadLetter)>> {
+    let rows: Vec<(i64, String, String, Vec<u8>)> = dead_letter::table
+        .filter(dead_letter::published.eq(false))
+        .select((dead_letter::seq, dead_letter::origin, dead_letter::reason, dead_letter::record))
+        .order(dead_letter::seq)
+        .limit(limit)
+        .load(c)?;
+    Ok(rows.into_iter().map(|(seq, origin, reason, record)| (seq, DeadLetter { origin, reason, record })).collect())
+}
+
+/// They are in their topic.
+pub fn mark_published(c: &mut SqliteConnection, letters: &[i64]) -> Result<()> {
+    diesel::update(dead_letter::table.filter(dead_letter::seq.eq_any(letters)))
+        .set(dead_letter::published.eq(true))
+        .execute(c)?;
+    Ok(())
+}
+
+/// How many there are: the newest number less the oldest, since they go in order. Each of the two is one look at an end of
+/// the table; asked for together, they would read all of it.
+pub fn dead_letters(c: &mut SqliteConnection) -> Result<u64> {
+    use diesel::dsl::{max, min};
+    let first: Option<i64> = dead_letter::table.select(min(dead_letter::seq)).first(c)?;
+    let last: Option<i64> = dead_letter::table.select(max(dead_letter::seq)).first(c)?;
+    let count = first.zip(last).map_or(0, |(first, last)| last - first + 1);
+    u64::try_from(count).map_err(|cause| unreadable("dead_letter.seq", cause))
+}
