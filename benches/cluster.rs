@@ -37,6 +37,7 @@ fn main() -> ExitCode {
     };
     let mut report = figures::cluster::drain(&server, pairs);
     report.extend(figures::cluster::lateness(&server, runs, seconds));
+    report.extend(figures::kafka::measure(&server, pairs, if short { 30 } else { 600 }));
     println!(
         "\nraw loop: one connection, arrays of 1,000, one commit each for claim, start record and move to history"
     );

@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod idle;
+pub mod kafka;
 pub mod lateness;
 pub mod throughput;
 

@@ -13,7 +13,8 @@ const TABLES: &str = include_str!("../../migrations/sqlite/2026-11-23-000001_tab
 const PRAGMAS: &str = "PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
     PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 4000; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000;";
 const BATCH: usize = 1_000;
-const PAYLOAD: &str = r#"{"order":42,"text":"01234567890123456789012345678901234567890123456789012345678901234567"}"#;
+pub const PAYLOAD: &str =
+    r#"{"order":42,"text":"01234567890123456789012345678901234567890123456789012345678901234567"}"#;
 const RETRY: &str = r#"{"max_attempts":5,"initial_ms":1000,"factor":2.0,"max_ms":300000,"jitter":0.2}"#;
 
 /// A database of the program's shape.

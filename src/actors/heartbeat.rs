@@ -34,7 +34,8 @@ impl Heartbeat {
         let (parts, set) = (self.parts.clone(), self.set.clone());
         let beaten = blocking(move || {
             let offset_us = sample(&*parts.store, &parts.database_clock)?;
-            let beat = Beat { free_slots: set.calls.free_slots(), clock_offset_us: offset_us };
+            let reads_topic = parts.kafka.as_ref().is_some_and(|kafka| kafka.is_in_reach());
+            let beat = Beat { free_slots: set.calls.free_slots(), clock_offset_us: offset_us, reads_topic };
             parts.store.beat(set.generation, beat)
         });
         beaten.into_actor(self).map(move |result, actor, ctx: &mut Context<Self>| {

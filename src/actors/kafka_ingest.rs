@@ -75,6 +75,7 @@ impl KafkaIngest {
             match outcomes {
                 Ok(Some(outcomes)) => {
                     timer.observe_duration();
+                    count(&parts, &polled.batch, &outcomes);
                     parts.status.hint(stored(&outcomes));
                     polled.committed(&outcomes);
                     Ok(())
@@ -134,6 +135,18 @@ impl KafkaIngest {
             ctx.notify_later(Look, if lost { SOON } else { LOOK });
         })
     }
+}
+
+/// Counts what came by a topic; what came over REST is counted where it is answered.
+fn count(parts: &Parts, batch: &Batch, outcomes: &[Ingested]) {
+    let Batch::Stretch(stretch) = batch else { return };
+    let ended = |end: &str, n: usize| {
+        parts.metrics.submissions.with_label_values(&[end]).inc_by(u64::try_from(n).unwrap_or(u64::MAX));
+    };
+    for outcome in outcomes {
+        ended(outcome.word(), 1);
+    }
+    ended("unreadable", stretch.letters.len());
 }
 
 fn locked(share: &Mutex<TopicShare>) -> MutexGuard<'_, TopicShare> {

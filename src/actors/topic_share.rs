@@ -85,8 +85,10 @@ impl TopicShare {
         let alive = || all.iter().filter(|generation| generation.standing == Standing::Alive);
         let counters: Vec<_> = alive().map(|generation| (generation.id, generation.counter)).collect();
         self.liveness.observe(&counters, now);
-        let living: Vec<_> =
-            alive().map(|generation| generation.id).filter(|id| self.liveness.is_alive(*id, now, SILENT)).collect();
+        let living: Vec<_> = alive()
+            .filter(|one| one.reads_topic && self.liveness.is_alive(one.id, now, SILENT))
+            .map(|one| one.id)
+            .collect();
         let stored: BTreeMap<i32, i64> = offsets.iter().copied().collect();
         let own = share(self.own, &living, layout.partitions);
         Starts {

@@ -31,6 +31,7 @@ pub fn generation(id: GenerationId, standing: Standing) -> Generation {
         counter: 1,
         heartbeat_age: Duration::from_millis(20),
         clock_offset_us: 0,
+        reads_topic: false,
         gone: false,
     }
 }

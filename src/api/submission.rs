@@ -109,13 +109,7 @@ pub fn count(api: &ApiState, end: &str, submissions: usize) {
 }
 
 fn committed(api: &ApiState, id: TaskId, outcome: Ingested) -> Result<Accepted, Problem> {
-    let end = match outcome {
-        Ingested::Stored(_) => "stored",
-        Ingested::Same => "same",
-        Ingested::Conflict => "conflict",
-        Ingested::Cancelled => "cancelled",
-    };
-    count(api, end, 1);
+    count(api, outcome.word(), 1);
     if outcome == Ingested::Conflict {
         let detail =
             format!("the task {id} is stored with another document; use another id, or send the same document");

@@ -63,6 +63,8 @@ pub struct Beat {
     pub free_slots: u32,
     /// The database's clock minus the node's wall clock, in microseconds: shown, never used.
     pub clock_offset_us: i64,
+    /// The brokers of the submission topic answer it.
+    pub reads_topic: bool,
 }
 
 /// How a generation stands. Only forward: `alive → draining → dead`.
@@ -100,6 +102,8 @@ pub struct Generation {
     pub heartbeat_age: Duration,
     /// The database's clock minus its node's wall clock, in microseconds.
     pub clock_offset_us: i64,
+    /// The brokers of the submission topic answer it: others leave partitions to it.
+    pub reads_topic: bool,
     /// It is known to be gone (its process ended, or it said farewell) and may be recovered at once.
     pub gone: bool,
 }
@@ -124,6 +128,18 @@ pub enum Ingested {
     Conflict,
     /// It had been cancelled before it came in, and is stored as that.
     Cancelled,
+}
+
+impl Ingested {
+    /// The word it is counted under.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stored(_) => "stored",
+            Self::Same => "same",
+            Self::Conflict => "conflict",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// How far a batch read from a topic moves its partition's offset.

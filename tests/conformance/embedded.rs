@@ -22,7 +22,7 @@ fn a_second_holder_of_a_folder_is_refused_and_told_who_holds_it() {
 
 fn filled(fixture: &Fixture) -> GenerationId {
     let fence = fixture.master();
-    fixture.store().beat(fence.generation, Beat { free_slots: 4, clock_offset_us: 0 }).unwrap();
+    fixture.store().beat(fence.generation, Beat { free_slots: 4, clock_offset_us: 0, reads_topic: false }).unwrap();
     let claim = fixture.started(fence, task(1));
     fixture.settle(fence.generation, &succeeded(claim));
     fixture.unknown(fence, task(2));

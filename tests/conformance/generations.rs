@@ -24,11 +24,11 @@ pub fn a_generation_is_shown_as_it_was_registered(fixture: &Fixture) {
 pub fn a_heartbeat_moves_the_counter(fixture: &Fixture) {
     let (id, other) = (fixture.generation(1), fixture.generation(2));
     let (before, others) = (shown(fixture, id).counter, shown(fixture, other).counter);
-    fixture.store().beat(id, Beat { free_slots: 3, clock_offset_us: -42 }).unwrap();
+    fixture.store().beat(id, Beat { free_slots: 3, clock_offset_us: -42, reads_topic: true }).unwrap();
     let once = shown(fixture, id);
     assert!(once.counter > before);
     assert_eq!((once.free_slots, once.clock_offset_us), (3, -42));
-    fixture.store().beat(id, Beat { free_slots: 4, clock_offset_us: 0 }).unwrap();
+    fixture.store().beat(id, Beat { free_slots: 4, clock_offset_us: 0, reads_topic: false }).unwrap();
     assert!(shown(fixture, id).counter > once.counter);
     assert_eq!(shown(fixture, other).counter, others, "another's stands still");
 }

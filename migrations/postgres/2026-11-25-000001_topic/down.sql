@@ -1,3 +1,4 @@
+ALTER TABLE heartbeat DROP COLUMN reads_topic;
 DROP TABLE tombstone;
 DROP INDEX dead_letter_unpublished;
 ALTER TABLE dead_letter DROP COLUMN published;

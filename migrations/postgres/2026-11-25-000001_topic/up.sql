@@ -16,3 +16,6 @@ CREATE TABLE tombstone (
     positions TEXT NOT NULL         -- JSON: the end of each partition at the cancel
 );
 CREATE INDEX tombstone_age ON tombstone (cancelled_at, id);
+
+-- Partitions are shared out among those whom the brokers answer.
+ALTER TABLE heartbeat ADD COLUMN reads_topic BOOLEAN NOT NULL DEFAULT FALSE;

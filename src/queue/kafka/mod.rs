@@ -16,6 +16,7 @@ mod reading;
 mod record;
 pub mod topics;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -55,6 +56,7 @@ pub(in crate::queue) struct Shared {
     reading: Reading,
     accepted: Arc<Accepted>,
     layout: Mutex<Option<Layout>>,
+    in_reach: AtomicBool,
 }
 
 impl Shared {
@@ -80,7 +82,12 @@ impl KafkaQueue {
     ) -> Result<Self, KafkaError> {
         let accepted = Arc::new(Accepted::default());
         let publisher = Publisher::new(config, queue.bytes_max, Arc::clone(&accepted))?;
-        let shared = Arc::new(Shared { reading: Reading::new(queue.bytes_max), accepted, layout: Mutex::default() });
+        let shared = Arc::new(Shared {
+            reading: Reading::new(queue.bytes_max),
+            accepted,
+            layout: Mutex::default(),
+            in_reach: AtomicBool::new(false),
+        });
         reader::start(config.clone(), Arc::clone(&shared), clock, topics)?;
         Ok(Self { config: config.clone(), publisher, shared })
     }
@@ -88,6 +95,11 @@ impl KafkaQueue {
     /// The topic as it was last seen; `None` before brokers have answered.
     pub fn layout(&self) -> Option<Layout> {
         self.shared.layout()
+    }
+
+    /// The brokers have answered the last question about the topic.
+    pub fn is_in_reach(&self) -> bool {
+        self.shared.in_reach.load(Ordering::SeqCst)
     }
 
     /// From now on exactly these partitions are read, each from where it is said.

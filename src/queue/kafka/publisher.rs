@@ -27,6 +27,8 @@ use crate::store::DeadLetter;
 const DELIVERY: Duration = Duration::from_secs(4);
 /// The same with what the client library may need to notice.
 const PATIENCE: Duration = Duration::from_millis(4_700);
+/// Most of a dead letter that is put on its topic: what brokers take by default, less headers.
+const LETTER_BYTES_MAX: usize = 1_000_000;
 /// Counted for each record besides its document.
 const RECORD_BYTES: usize = 512;
 
@@ -164,8 +166,13 @@ impl Publisher {
                 .insert(Header { key: "reason", value: Some(&letter.reason) })
                 .insert(Header { key: "origin", value: Some(&letter.origin) });
             let sent = Box::new(Sent { publication: Arc::clone(&publication), id: None });
+            // What is too large for its topic is there by its beginning; the row has all of it.
+            let whole = letter.record.len() <= LETTER_BYTES_MAX;
+            let value = letter.record.get(..LETTER_BYTES_MAX).unwrap_or(&letter.record);
+            let headers =
+                if whole { headers } else { headers.insert(Header { key: "truncated", value: Some("true") }) };
             let record: BaseRecord<'_, str, [u8], _> = BaseRecord::with_opaque_to(topic, sent);
-            self.send(record.key(&letter.origin).payload(&letter.record).headers(headers));
+            self.send(record.key(&letter.origin).payload(value).headers(headers));
         }
         wait(publication, ended)
     }

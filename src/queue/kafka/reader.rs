@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rdkafka::config::FromClientConfig as _;
@@ -21,8 +22,8 @@ use crate::domain::time::Mono;
 
 /// Longest wait for a record: after it, the thread looks whether it is to read something else.
 const WAIT: Duration = Duration::from_millis(20);
-/// Between two looks at the topic: partitions that were added are found.
-const LOOK: Duration = Duration::from_secs(5);
+/// Between two looks at the topic: partitions that were added are found, and brokers that are out of reach.
+const LOOK: Duration = Duration::from_secs(1);
 /// The same while brokers do not answer.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Longest wait for a partition's bounds.
@@ -46,7 +47,9 @@ pub(super) fn start(
         .set("check.crcs", "true")
         .set("fetch.wait.max.ms", "100")
         .set("fetch.message.max.bytes", RECORD_BYTES_MAX.to_string())
-        .set("queued.max.messages.kbytes", "16384");
+        .set("queued.max.messages.kbytes", "16384")
+        // How long the client library waits when it has read ahead that far.
+        .set("fetch.queue.backoff.ms", "10");
     let consumer = BaseConsumer::from_config(&settings).map_err(|cause| made(&cause))?;
     let reader = Reader {
         consumer,
@@ -55,6 +58,7 @@ pub(super) fn start(
         clock,
         topics,
         round: 0,
+        pending: None,
         paused: false,
         look_at: None,
         read: TopicPartitionList::new(),
@@ -71,6 +75,8 @@ struct Reader {
     topics: KafkaTopics,
     /// Which beginning it carries out.
     round: u64,
+    /// A beginning that is still to be carried out, and from when on.
+    pending: Option<(Mono, Starts)>,
     paused: bool,
     look_at: Option<Mono>,
     /// The partitions that it reads.
@@ -83,11 +89,9 @@ impl Reader {
             self.look();
             if let Some((round, starts)) = self.shared.reading.take_begun() {
                 self.round = round;
-                if let Err(cause) = self.begin(&starts) {
-                    log::warn!("the submission topic cannot be read now: {cause}");
-                    self.begin_again(starts);
-                }
+                self.pending = Some((self.clock.clock().mono(), starts));
             }
+            self.begin_pending();
             if self.paused && self.shared.reading.has_room() {
                 self.pause(false);
             }
@@ -117,7 +121,9 @@ impl Reader {
             return;
         }
         let topic = &self.config.submission_topic;
-        let next = match topics::look(self.consumer.client(), topic) {
+        let answer = topics::look(self.consumer.client(), topic);
+        self.shared.in_reach.store(answer.is_ok(), Ordering::SeqCst);
+        let next = match answer {
             Ok(Some(layout)) => {
                 if self.shared.layout().is_none() {
                     log::info!("the submission topic {topic} has {} partitions", layout.partitions);
@@ -147,6 +153,8 @@ impl Reader {
     /// Reads from where it is said. A partition whose offset the brokers do not have (any more) is not read: records would
     /// be passed over without a word.
     fn begin(&mut self, starts: &Starts) -> Result<(), String> {
+        // First of all: what was read until now must not be taken for what follows the new beginning.
+        self.consumer.unassign().map_err(|cause| cause.to_string())?;
         let topic = self.config.submission_topic.clone();
         let mut list = TopicPartitionList::new();
         for (partition, next) in &starts.partitions {
@@ -173,10 +181,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Tries the same once more, unless something else is wanted by then.
-    fn begin_again(&self, starts: Starts) {
-        if self.shared.reading.is_round(self.round) {
-            self.shared.reading.begin(starts);
+    /// Carries the beginning out that is wanted, or tries it once more a little later.
+    fn begin_pending(&mut self) {
+        let now = self.clock.clock().mono();
+        let Some((_, starts)) = self.pending.take_if(|(at, _)| now >= *at) else { return };
+        if let Err(cause) = self.begin(&starts) {
+            log::warn!("the submission topic cannot be read now: {cause}");
+            self.pending = Some((now.plus(AGAIN), starts));
         }
     }
 

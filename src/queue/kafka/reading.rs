@@ -13,6 +13,9 @@ use crate::store::{DeadLetter, OffsetMove, Stretch};
 /// Counted for each record besides its value: the task's own structures, in bytes.
 const RECORD_BYTES: usize = 2_048;
 
+/// Most bytes in one stretch (a larger record goes alone): one transaction must not take long.
+const STRETCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// Which partitions are read, each from which offset; `None`: from the first that the brokers have.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Starts {
@@ -64,6 +67,22 @@ struct Partition {
 }
 
 impl Partition {
+    /// It comes after what was read before.
+    fn follows(&self, offset: i64) -> bool {
+        let last = self.records.back().map(|record| record.offset + 1).or(self.next);
+        last.is_none_or(|last| offset >= last)
+    }
+
+    /// How many of its records go into one stretch.
+    fn fitting(&self, limit: usize) -> usize {
+        let mut bytes = 0_usize;
+        let fits = |record: &&Read| {
+            bytes = bytes.saturating_add(record.value.len());
+            bytes <= STRETCH_BYTES_MAX
+        };
+        self.records.iter().take(limit).take_while(fits).count().max(1)
+    }
+
     fn is_held(&self) -> bool {
         self.held.as_ref().is_some_and(|held| held.load(Ordering::SeqCst))
     }
@@ -101,11 +120,6 @@ impl Reading {
         state.topic_id.as_ref() == Some(&starts.topic_id) && state.partitions.keys().eq(starts.partitions.keys())
     }
 
-    /// No newer beginning is wanted.
-    pub fn is_round(&self, round: u64) -> bool {
-        self.state().round == round
-    }
-
     /// The beginning that is to be carried out, once, with its round.
     pub fn take_begun(&self) -> Option<(u64, Starts)> {
         let mut state = self.state();
@@ -131,6 +145,7 @@ impl Reading {
         let bytes = record.value.len() + RECORD_BYTES;
         if state.round == round
             && let Some(place) = state.partitions.get_mut(&partition)
+            && place.follows(record.offset)
         {
             place.records.push_back(record);
             state.bytes += bytes;
@@ -155,7 +170,7 @@ impl Reading {
         let id = after.or_else(|| state.partitions.iter().find_map(ready))?;
         let topic_id = state.topic_id.clone()?;
         let partition = state.partitions.get_mut(&id)?;
-        let count = partition.records.len().min(limit);
+        let count = partition.fitting(limit);
         let records: Vec<Read> = partition.records.drain(..count).collect();
         let (from, to) = (partition.next, records.last()?.offset + 1);
         let held = Arc::new(AtomicBool::new(true));
@@ -248,11 +263,35 @@ mod tests {
     }
 
     #[test]
+    fn a_stretch_is_no_longer_than_a_transaction_may_be() {
+        let (reading, round) = begun(&[(0, Some(0))]);
+        for offset in 0..4 {
+            let value = vec![0; STRETCH_BYTES_MAX / 2];
+            reading.push(round, 0, Read { offset, value, task: Err("no task".to_owned()) });
+        }
+        assert_eq!(reading.take(9).unwrap().0.offset.to, 2);
+        let (reading, round) = begun(&[(0, Some(0))]);
+        reading.push(round, 0, Read { offset: 0, value: vec![0; STRETCH_BYTES_MAX + 1], task: Err(String::new()) });
+        assert_eq!(reading.take(9).unwrap().0.offset.to, 1, "too large by itself");
+    }
+
+    #[test]
+    fn what_was_read_before_is_not_taken_again() {
+        let (reading, round) = begun(&[(0, Some(5))]);
+        for offset in [4, 5, 5, 6] {
+            reading.push(round, 0, read(offset));
+        }
+        assert_eq!(reading.take(9).unwrap().0.letters.len(), 2);
+        reading.push(round, 0, read(6));
+        assert_eq!(reading.depth(), 0);
+    }
+
+    #[test]
     fn partitions_take_turns() {
         let (reading, round) = begun(&[(0, None), (2, None)]);
-        for _ in 0..2 {
-            reading.push(round, 0, read(0));
-            reading.push(round, 2, read(0));
+        for offset in 0..2 {
+            reading.push(round, 0, read(offset));
+            reading.push(round, 2, read(offset));
         }
         let turns: Vec<i32> = (0..4).map(|_| reading.take(1).unwrap().0.offset.partition).collect();
         assert_eq!(turns, [2, 0, 2, 0]);

@@ -56,14 +56,15 @@ struct BeatOnce;
 
 impl Words for BeatOnce {
     const SQL: &'static str = "UPDATE heartbeat h SET counter = h.counter + 1, beaten_at = now_us(), free_slots = ?, \
-        clock_offset_us = ? FROM generation g WHERE h.generation = ? AND g.id = h.generation AND g.state < 2";
+        clock_offset_us = ?, reads_topic = ? FROM generation g WHERE h.generation = ? AND g.id = h.generation AND g.state < 2";
     type Row = ();
 }
 
 /// A sign of life; false if it was given up.
 pub fn beat(c: &mut PgConnection, generation: GenerationId, beat: Beat) -> Result<bool> {
     let free = i32::try_from(beat.free_slots).unwrap_or(i32::MAX);
-    let values = [Value::Integer(free), Value::Int(beat.clock_offset_us), Value::Key(generation.into())];
+    let (offset, reads) = (Value::Int(beat.clock_offset_us), Value::Bool(beat.reads_topic));
+    let values = [Value::Integer(free), offset, reads, Value::Key(generation.into())];
     Ok(statement::<BeatOnce, _>(&values).execute(c)? == 1)
 }
 
@@ -115,35 +116,51 @@ impl Words for All {
     /// All that are not dead, and the last that died.
     const SQL: &'static str = "SELECT g.id, g.node, g.address, g.version, g.slots, g.state, \
         coalesce(h.counter, 0), now_us() - coalesce(g.ended_at, h.beaten_at, g.registered_at), coalesce(h.free_slots, 0), \
-        coalesce(h.clock_offset_us, 0), coalesce(h.gone, true) \
+        coalesce(h.clock_offset_us, 0), coalesce(h.reads_topic, false), coalesce(h.gone, true) \
         FROM (SELECT * FROM generation WHERE state < 2 UNION ALL \
         (SELECT * FROM generation WHERE state = 2 ORDER BY registered_at DESC LIMIT 5)) g \
         LEFT JOIN heartbeat h ON h.generation = g.id ORDER BY g.state = 2, g.registered_at";
-    type Row = (Uuid, Text, Text, Text, Integer, SmallInt, BigInt, BigInt, Integer, BigInt, Bool);
+    type Row = (Uuid, Text, Text, Text, Integer, SmallInt, BigInt, BigInt, Integer, BigInt, Bool, Bool);
 }
 
 /// As they stand.
 pub fn all(c: &mut PgConnection) -> Result<Vec<Generation>> {
-    type Row = (Key, String, String, String, i32, i16, i64, i64, i32, i64, bool);
+    type Row = (Key, String, String, String, i32, i16, i64, i64, i32, i64, bool, bool);
     let rows: Vec<Row> = statement::<All, Value<'_>>(&[]).load(c)?;
     rows.into_iter()
-        .map(|(id, node, address, version, slots, state, counter, age_us, free_slots, clock_offset_us, gone)| {
-            let standing = standing_of(state)?;
-            let slots = if standing == Standing::Alive { u32::try_from(slots).unwrap_or(0) } else { 0 };
-            Ok(Generation {
-                id: id.generation(),
+        .map(
+            |(
+                id,
                 node,
                 address,
                 version,
-                standing,
                 slots,
-                free_slots: u32::try_from(free_slots).unwrap_or(0).min(slots),
+                state,
                 counter,
-                heartbeat_age: Duration::from_micros(u64::try_from(age_us).unwrap_or(0)),
+                age_us,
+                free_slots,
                 clock_offset_us,
+                reads_topic,
                 gone,
-            })
-        })
+            )| {
+                let standing = standing_of(state)?;
+                let slots = if standing == Standing::Alive { u32::try_from(slots).unwrap_or(0) } else { 0 };
+                Ok(Generation {
+                    id: id.generation(),
+                    node,
+                    address,
+                    version,
+                    standing,
+                    slots,
+                    free_slots: u32::try_from(free_slots).unwrap_or(0).min(slots),
+                    counter,
+                    heartbeat_age: Duration::from_micros(u64::try_from(age_us).unwrap_or(0)),
+                    clock_offset_us,
+                    reads_topic,
+                    gone,
+                })
+            },
+        )
         .collect()
 }
 

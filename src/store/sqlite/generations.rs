@@ -87,6 +87,7 @@ pub fn all(c: &mut SqliteConnection, presence: &Presence, clock: &Clock) -> Resu
                 counter,
                 heartbeat_age: seen.map_or_else(|| clock.wall().since(last_known), |seen| seen.age(clock.mono())),
                 clock_offset_us: beat.clock_offset_us,
+                reads_topic: beat.reads_topic,
                 gone,
             })
         })

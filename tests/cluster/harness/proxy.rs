@@ -2,25 +2,34 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Between two addresses. Its threads end with the process.
 pub struct Proxy {
     address: SocketAddr,
     cut: Arc<AtomicBool>,
+    target: Arc<OnceLock<SocketAddr>>,
 }
 
 impl Proxy {
     /// To this address.
     pub fn to(target: SocketAddr) -> Self {
+        let proxy = Self::unaimed();
+        proxy.aim(target);
+        proxy
+    }
+
+    /// To where it is aimed at before anybody connects.
+    pub fn unaimed() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, cut) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
-        let is_cut = Arc::clone(&cut);
+        let (is_cut, target) = (Arc::clone(&cut), Arc::new(OnceLock::<SocketAddr>::new()));
+        let aimed = Arc::clone(&target);
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
-                let Ok(far) = TcpStream::connect(target) else { continue };
+                let Ok(far) = TcpStream::connect(aimed.get().unwrap()) else { continue };
                 for (from, to) in [(&near, &far), (&far, &near)] {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     let is_cut = Arc::clone(&is_cut);
@@ -28,7 +37,12 @@ impl Proxy {
                 }
             }
         });
-        Self { address, cut }
+        Self { address, cut, target }
+    }
+
+    /// Says where it goes, once.
+    pub fn aim(&self, target: SocketAddr) {
+        self.target.set(target).unwrap();
     }
 
     /// Where it listens.
