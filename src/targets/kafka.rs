@@ -1,110 +1,78 @@
 //! The target `kafka`: one record, delivered when all copies are made.
 //!
 //! A record that was handed to the client library and whose report did not come may be on the topic: ambiguous. So that
-//! brokers which are away do not make everything ambiguous, they are asked for the topic first; without an answer nothing
-//! is handed over, and the call is definitely not sent. The answer counts for a second.
-
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+//! brokers which are away do not make everything ambiguous, they are asked for the topic first ([`super::kafka_look`]);
+//! without an answer nothing is handed over, and the call is definitely not sent. What a report proves stands in
+//! [`super::kafka_failure`].
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use rdkafka::message::{Header, Message as _, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Target;
-use super::kafka_producer::Producers;
+use super::kafka_failure::{never_sent, no_report, not_delivered, not_queued};
+use super::kafka_look::Looks;
+use super::kafka_producer::{Producers, Shares};
 use crate::clock::Clock;
 use crate::config::KafkaConfig;
 use crate::domain::kafka_topics::KafkaTopics;
-use crate::domain::{ClaimedTask, KafkaTarget, Mono, Outcome, Target as Kind};
-
-/// How long an answer about a topic counts.
-const SEEN: Duration = Duration::from_secs(1);
-/// Longest wait for one.
-const ANSWER: Duration = Duration::from_secs(5);
-
-type Seen = Arc<tokio::sync::Mutex<Option<Mono>>>;
+use crate::domain::{ClaimedTask, KafkaTarget, Outcome, Target as Kind};
 
 /// Writes records.
 pub struct KafkaCaller {
     producers: Producers,
+    looks: Looks,
     topics: KafkaTopics,
-    clock: Clock,
-    /// When each topic was last seen. Who asks holds its lock: the others wait for the answer.
-    seen: Mutex<HashMap<String, Seen>>,
 }
 
 impl KafkaCaller {
     /// For these brokers and topics. No connection is made yet.
     pub fn new(config: &KafkaConfig, topics: KafkaTopics, clock: Clock) -> Self {
-        Self { producers: Producers::new(config), topics, clock, seen: Mutex::default() }
+        Self { producers: Producers::new(config, clock.clone()), looks: Looks::new(clock), topics }
     }
 
     async fn write(&self, task: &ClaimedTask, target: &KafkaTarget) -> Outcome {
         if let Err(allowed) = self.topics.check(&target.topic) {
-            let error = format!("never sent: topic {} is not allowed any more; allowed: {allowed}", target.topic);
-            return Outcome::Failed { retryable: false, retry_after: None, error };
+            let cause = format!("topic {} is not allowed any more; allowed: {allowed}", target.topic);
+            return never_sent(&cause, false);
         }
-        let producer = match self.producers.within(task.timeout()) {
-            Ok(producer) => producer,
-            Err(cause) => return never_sent(&cause, true),
-        };
-        match tokio::time::timeout(task.timeout(), self.look(&producer, target)).await {
-            Ok(Ok(())) => {}
+        // Never awaited: a timer's deadline is the way to "that much from now" without reading a clock.
+        let deadline = tokio::time::sleep(task.timeout()).deadline();
+        let shares = Shares::of(task.timeout());
+        let producer = match timeout(shares.look, self.ready(shares, &target.topic)).await {
+            Ok(Ok(producer)) => producer,
             Ok(Err(cause)) => return never_sent(&cause, true),
-            Err(_) => return never_sent(&"the brokers did not answer in time", true),
-        }
-        deliver(&producer, task, target).await
-    }
-
-    /// Asks the brokers for the topic, unless they have answered just now.
-    async fn look(&self, producer: &FutureProducer, target: &KafkaTarget) -> Result<(), String> {
-        let seen = {
-            let mut topics = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(topics.entry(target.topic.clone()).or_default())
+            Err(_) => {
+                let ms = shares.look.as_millis();
+                return never_sent(&format!("the brokers did not answer within {ms} ms"), true);
+            }
         };
-        let mut seen = seen.lock().await;
-        if seen.is_some_and(|at| self.clock.mono().since(at) < SEEN) {
-            return Ok(());
-        }
-        let (asked, topic) = (producer.clone(), target.topic.clone());
-        let answer = tokio::task::spawn_blocking(move || look(&asked, &topic)).await;
-        answer.map_err(|cause| cause.to_string())??;
-        *seen = Some(self.clock.mono());
-        Ok(())
+        deliver(&producer, task, target, deadline).await
+    }
+
+    /// A producer that has just seen the topic.
+    async fn ready(&self, shares: Shares, topic: &str) -> Result<FutureProducer, String> {
+        let producer = self.producers.of(shares.delivery).await?;
+        self.looks.look(&producer, shares.delivery, topic).await?;
+        Ok(producer)
     }
 }
 
-fn look(producer: &FutureProducer, topic: &str) -> Result<(), String> {
-    let metadata = producer.client().fetch_metadata(Some(topic), ANSWER).map_err(|cause| cause.to_string())?;
-    let found = metadata.topics().iter().find(|one| one.name() == topic);
-    let found = found.ok_or_else(|| format!("the brokers say nothing of topic {topic}"))?;
-    match found.error().map(RDKafkaErrorCode::from) {
-        None => Ok(()),
-        Some(error) => Err(format!("topic {topic}: {error}")),
-    }
-}
-
-async fn deliver(producer: &FutureProducer, task: &ClaimedTask, target: &KafkaTarget) -> Outcome {
+async fn deliver(producer: &FutureProducer, task: &ClaimedTask, target: &KafkaTarget, deadline: Instant) -> Outcome {
     let mut record: FutureRecord<'_, str, [u8]> =
         FutureRecord::to(&target.topic).payload(task.spec.payload.bytes()).headers(headers_of(task, target));
     record.key = target.key.as_deref();
-    // Refused at once: it was never queued.
     let report = match producer.send_result(record) {
         Ok(report) => report,
-        Err((cause, _)) => return never_sent(&cause, is_retryable(&cause)),
+        Err((cause, _)) => return not_queued(&cause),
     };
-    match tokio::time::timeout(task.timeout(), report).await {
+    match timeout_at(deadline, report).await {
         Ok(Ok(Ok(_))) => Outcome::Succeeded,
-        Ok(Ok(Err((cause, _)))) => refused(&cause),
+        Ok(Ok(Err((cause, record)))) => not_delivered(&cause, record.partition()),
         Ok(Err(_)) => Outcome::Ambiguous { error: "the record's delivery report was lost".to_owned() },
-        Err(_) => {
-            let ms = task.timeout().as_millis();
-            Outcome::Ambiguous { error: format!("no delivery report within {ms} ms; the record may be on the topic") }
-        }
+        Err(_) => no_report(task.timeout()),
     }
 }
 
@@ -132,42 +100,6 @@ fn headers_of(task: &ClaimedTask, target: &KafkaTarget) -> OwnedHeaders {
     own.iter().fold(headers, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
 }
 
-fn never_sent(cause: &dyn std::fmt::Display, retryable: bool) -> Outcome {
-    Outcome::Failed { retryable, retry_after: None, error: format!("never sent: {cause}") }
-}
-
-/// Trying again may help.
-fn is_retryable(cause: &KafkaError) -> bool {
-    !matches!(
-        cause.rdkafka_error_code(),
-        Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidTopic | RDKafkaErrorCode::InvalidRecord)
-    )
-}
-
-/// After a delivery report that is none of success. The client library sends a record again by itself, so that only what
-/// the brokers must have refused each time is certain.
-fn refused(cause: &KafkaError) -> Outcome {
-    use RDKafkaErrorCode as Code;
-    let definite = matches!(
-        cause.rdkafka_error_code(),
-        Some(
-            Code::MessageSizeTooLarge
-                | Code::InvalidTopic
-                | Code::InvalidRecord
-                | Code::InvalidTimestamp
-                | Code::TopicAuthorizationFailed
-                | Code::ClusterAuthorizationFailed
-                | Code::InvalidRequiredAcks
-                | Code::PolicyViolation
-        )
-    );
-    if definite {
-        let error = format!("refused by the brokers: {cause}");
-        return Outcome::Failed { retryable: is_retryable(cause), retry_after: None, error };
-    }
-    Outcome::Ambiguous { error: format!("{cause}; the record may be on the topic") }
-}
-
 impl Target for KafkaCaller {
     fn call<'a>(&'a self, task: &'a ClaimedTask) -> BoxFuture<'a, Outcome> {
         async move {
@@ -182,9 +114,15 @@ impl Target for KafkaCaller {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use rdkafka::consumer::{BaseConsumer, Consumer as _};
     use rdkafka::message::Headers as _;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
     use super::*;
+    use crate::domain::payload::Payload;
     use crate::targets::fake_http::task;
 
     fn target() -> KafkaTarget {
@@ -214,18 +152,6 @@ mod tests {
         assert_eq!(headers, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 
-    #[test]
-    fn only_what_brokers_refuse_is_certain() {
-        let outcome = |code| refused(&KafkaError::MessageProduction(code));
-        for code in
-            [RDKafkaErrorCode::MessageTimedOut, RDKafkaErrorCode::RequestTimedOut, RDKafkaErrorCode::PurgeInflight]
-        {
-            assert!(matches!(outcome(code), Outcome::Ambiguous { .. }), "{code:?}");
-        }
-        assert!(matches!(outcome(RDKafkaErrorCode::MessageSizeTooLarge), Outcome::Failed { retryable: false, .. }));
-        assert!(matches!(outcome(RDKafkaErrorCode::TopicAuthorizationFailed), Outcome::Failed { retryable: true, .. }));
-    }
-
     #[tokio::test]
     async fn without_brokers_nothing_is_sent() {
         let config = KafkaConfig { brokers: "127.0.0.1:1".to_owned(), ..KafkaConfig::default() };
@@ -239,5 +165,69 @@ mod tests {
         task.spec.target = Kind::Kafka(KafkaTarget { topic: "other".to_owned(), ..target() });
         let Outcome::Failed { retryable: false, error, .. } = caller.call(&task).await else { panic!("not definite") };
         assert!(error.contains("not allowed any more"), "{error}");
+    }
+
+    /// A caller of brokers inside this process, which know the topic `orders`.
+    fn mocked() -> (MockCluster<'static, rdkafka::producer::DefaultProducerContext>, KafkaCaller) {
+        let brokers = MockCluster::new(1).unwrap();
+        brokers.create_topic("orders", 1, 1).unwrap();
+        let config = KafkaConfig { brokers: brokers.bootstrap_servers(), ..KafkaConfig::default() };
+        let topics = KafkaTopics::new(vec!["*".to_owned()], vec![]);
+        (brokers, KafkaCaller::new(&config, topics, Clock::new()))
+    }
+
+    fn to(topic: &str) -> ClaimedTask {
+        let mut task = task("http://unused/");
+        // Enough for the first look of a producer on a machine that is busy.
+        task.spec.timeout = Duration::from_secs(20);
+        let key = Some("k-7".to_owned());
+        task.spec.target = Kind::Kafka(KafkaTarget { topic: topic.to_owned(), key, headers: [].into() });
+        task
+    }
+
+    #[tokio::test]
+    async fn a_record_arrives_with_its_key_headers_and_value() {
+        let (brokers, caller) = mocked();
+        let mut empty = to("orders");
+        empty.spec.payload = Payload::Empty;
+        for task in [to("orders"), empty] {
+            assert_eq!(caller.call(&task).await, Outcome::Succeeded);
+        }
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", brokers.bootstrap_servers())
+            .set("group.id", "unused")
+            .create()
+            .unwrap();
+        let mut from = TopicPartitionList::new();
+        from.add_partition_offset("orders", 0, Offset::Beginning).unwrap();
+        consumer.assign(&from).unwrap();
+        for (value, headers) in [(br#"{"a":1}"#.as_slice(), 6), (b"", 5)] {
+            let record = consumer.poll(Duration::from_secs(20)).unwrap().unwrap();
+            assert_eq!(record.key(), Some(b"k-7".as_slice()));
+            assert_eq!(record.payload(), Some(value), "an empty value is not null");
+            assert_eq!(record.headers().unwrap().count(), headers);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_topic_that_is_not_there_is_a_definite_failure() {
+        let (_brokers, caller) = mocked();
+        let Outcome::Failed { retryable: true, error, .. } = caller.call(&to("missing")).await else {
+            panic!("not definite");
+        };
+        assert!(error.starts_with("never sent: ") && error.contains("missing"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn calls_without_brokers_share_one_question() {
+        let config = KafkaConfig { brokers: "127.0.0.1:1".to_owned(), ..KafkaConfig::default() };
+        let caller = KafkaCaller::new(&config, KafkaTopics::new(vec!["*".to_owned()], vec![]), Clock::new());
+        let mut task = to("orders");
+        task.spec.timeout = Duration::from_millis(400);
+        let calls = (0..50).map(|_| caller.call(&task));
+        for outcome in futures_util::future::join_all(calls).await {
+            assert!(matches!(outcome, Outcome::Failed { retryable: true, .. }), "{outcome:?}");
+        }
+        assert!(caller.looks.asked() <= 1);
     }
 }

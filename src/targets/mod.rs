@@ -7,6 +7,8 @@ pub mod http_connector;
 pub mod http_failure;
 pub mod http_request;
 pub mod kafka;
+pub mod kafka_failure;
+pub mod kafka_look;
 pub mod kafka_producer;
 pub mod log;
 pub mod name_lookup;

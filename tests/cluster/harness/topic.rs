@@ -49,6 +49,7 @@ impl Topic {
             .client()
             .set("linger.ms", "5")
             .set("message.max.bytes", "2097152")
+            .set("queue.buffering.max.messages", "0")
             .set("partitioner", "murmur2_random")
             .create()
             .unwrap();
