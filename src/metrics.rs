@@ -1,17 +1,14 @@
 //! This node's counters and histograms: one struct, handed to whoever reports, no globals.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 use crate::clock::Clock;
+use crate::domain::buckets::{BOUNDS_US, Buckets};
+use crate::domain::figures::{ActorFigures, Figures};
 use crate::domain::time::{Mono, millis_of};
-
-/// Buckets from 50 µs to a day, in seconds: latency and lateness both live there, that of a backlog too.
-const SECONDS: [f64; 23] = [
-    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-    10.0, 30.0, 60.0, 600.0, 3_600.0, 86_400.0,
-];
 
 /// The six actors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -151,6 +148,35 @@ impl Metrics {
         &self.clock
     }
 
+    /// What was counted and measured since the process began.
+    pub fn figures(&self) -> Figures {
+        Figures {
+            submissions: by_word(&self.submissions),
+            outcomes: by_word(&self.outcomes),
+            starts: self.starts.get(),
+            claims: self.claims.get(),
+            lateness: buckets(&self.lateness),
+            execution: buckets(&self.execution),
+            ingest: buckets(&self.ingest),
+            claim: buckets(&self.claim),
+        }
+    }
+
+    /// What each actor has done since the process began.
+    pub fn actor_figures(&self) -> Vec<ActorFigures> {
+        let now = self.clock.mono();
+        let figures = |actor: &ActorMetrics| ActorFigures {
+            name: actor.name.word().to_owned(),
+            messages: actor.messages.get(),
+            errors: actor.errors.get(),
+            restarts: actor.restarts.get(),
+            mailbox: actor.mailbox.get(),
+            silence_ms: actor.silence_ms(now),
+            handling: buckets(&actor.handling),
+        };
+        self.actors.iter().map(figures).collect()
+    }
+
     /// Everything in the Prometheus text format.
     ///
     /// # Errors
@@ -160,32 +186,44 @@ impl Metrics {
     }
 }
 
-/// The quantile `q` (0 to 1) of what a histogram has seen, in seconds, interpolated within its bucket. `None` when it
-/// has seen nothing.
-pub fn quantile(histogram: &Histogram, q: f64) -> Option<f64> {
+/// The counts of a family by the value of its one label.
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "whole numbers from 0 on, which the library hands out as floats"
+)]
+fn by_word(family: &IntCounterVec) -> BTreeMap<String, u64> {
+    use prometheus::core::Collector as _;
+    let mut counts = BTreeMap::new();
+    for metric in family.collect().iter().flat_map(prometheus::proto::MetricFamily::get_metric) {
+        if let Some(label) = metric.get_label().first() {
+            counts.insert(label.value().to_owned(), metric.get_counter().get_value() as u64);
+        }
+    }
+    counts
+}
+
+/// What a histogram has seen, bucket by bucket.
+fn buckets(histogram: &Histogram) -> Buckets {
     use prometheus::core::Metric as _;
     let metric = histogram.metric();
     let seen = metric.get_histogram();
-    let total = seen.get_sample_count();
-    if total == 0 {
-        return None;
-    }
-    let rank = q * to_f64(total);
-    let (mut below, mut lower) = (0.0, 0.0);
-    for bucket in seen.get_bucket() {
-        let (upper, count) = (bucket.upper_bound(), to_f64(bucket.cumulative_count()));
-        if count >= rank {
-            let share = if count > below { (rank - below) / (count - below) } else { 1.0 };
-            return Some(if upper.is_finite() { lower + (upper - lower) * share } else { lower });
-        }
-        (below, lower) = (count, upper);
-    }
-    Some(lower)
+    let bounds = BOUNDS_US.into_iter().chain([u64::MAX]);
+    let cumulative =
+        seen.get_bucket().iter().map(prometheus::proto::Bucket::cumulative_count).chain([seen.get_sample_count()]);
+    let mut below = 0;
+    Buckets::of(bounds.zip(cumulative).map(|(bound, up_to)| {
+        let count = up_to.saturating_sub(below);
+        below = up_to.max(below);
+        (bound, count)
+    }))
 }
 
-/// Counts far below 2^53 are exact.
-fn to_f64(count: u64) -> f64 {
-    u32::try_from(count).map_or(f64::from(u32::MAX), f64::from)
+/// The same for Prometheus, which counts in seconds.
+#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "a day in microseconds is exact in a float")]
+fn bounds_s() -> Vec<f64> {
+    BOUNDS_US.into_iter().map(|us| us as f64 / 1e6).collect()
 }
 
 struct Maker<'a> {
@@ -216,7 +254,7 @@ impl Maker<'_> {
     }
 
     fn histogram_of(&self, options: HistogramOpts) -> Result<Histogram, prometheus::Error> {
-        let made = Histogram::with_opts(options.buckets(SECONDS.to_vec()))?;
+        let made = Histogram::with_opts(options.buckets(bounds_s()))?;
         self.registry.register(Box::new(made.clone()))?;
         Ok(made)
     }
@@ -258,14 +296,18 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_come_from_the_buckets() {
+    fn figures_are_what_was_counted_and_measured() {
         let metrics = Metrics::new(Clock::new()).unwrap();
-        assert_eq!(quantile(&metrics.lateness, 0.5), None);
-        for _ in 0..100 {
-            metrics.lateness.observe(0.004);
-        }
-        let p50 = quantile(&metrics.lateness, 0.5).unwrap();
-        assert!((0.003..=0.005).contains(&p50), "{p50}");
+        assert_eq!(metrics.figures(), Figures::default());
+        metrics.submissions.with_label_values(&["stored"]).inc_by(3);
+        metrics.lateness.observe(0.000_04);
+        metrics.lateness.observe(0.004);
+        metrics.lateness.observe(100_000.0);
+        metrics.actor(ActorName::Executor).messages.inc();
+        let figures = metrics.figures();
+        assert_eq!(figures.submissions, [("stored".to_owned(), 3)].into());
+        assert_eq!(figures.lateness, Buckets::of([(50, 1), (5_000, 1), (u64::MAX, 1)]));
+        assert!(metrics.actor_figures().iter().any(|actor| actor.name == "executor" && actor.messages == 1));
     }
 
     #[test]

@@ -113,6 +113,7 @@ fn parts(config: &NodeConfig, listener: &TcpListener, calls_runtime: &Runtime) -
         target: Arc::new(Router::new(http, kafka_caller, LogTarget)),
         database_clock,
         metrics: Arc::new(metrics),
+        looks: Arc::default(),
         status: Arc::new(Status::default()),
         config: config.actors.clone(),
         node: NodeIdentity { name: config.name.clone(), address: address.to_string() },

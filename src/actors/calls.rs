@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::outcomes::Unsettled;
 use super::parts::{Parts, blocking};
+use super::reporting::report;
 use super::timer::Timer;
 use crate::domain::settlement::Judge;
 use crate::domain::state::Step;
@@ -136,8 +137,17 @@ impl Calls {
             self.beat().await;
             self.unsettled.wait_empty(self.parts.config.heartbeat).await;
         }
-        let (store, generation) = (Arc::clone(&self.parts.store), self.generation);
-        if let Err(cause) = blocking(move || store.farewell(generation)).await {
+        let (parts, generation) = (self.parts.clone(), self.generation);
+        let gone = blocking(move || {
+            // Where another set goes on, that one reports.
+            if parts.status.is_stopping()
+                && let Err(cause) = report(&parts, generation)
+            {
+                log::debug!("no last report of generation {generation}: {cause}");
+            }
+            parts.store.farewell(generation)
+        });
+        if let Err(cause) = gone.await {
             log::warn!("generation {generation} could not say farewell: {cause}");
         }
     }

@@ -1,10 +1,14 @@
 //! Heartbeat: says that this generation is alive, and looks at the database's clock.
 //!
-//! In: its own tick. Out: heartbeats and clock samples. Owns: nothing. Never: decides who is dead.
+//! In: its own ticks. Out: heartbeats, clock samples, and every 2 s a report of the node's figures. Owns: nothing. Never:
+//! decides who is dead.
+
+use std::time::Duration;
 
 use actix::prelude::*;
 
 use super::parts::{Parts, blocking};
+use super::reporting::{begin_anew, report};
 use super::set::Set;
 use super::vital::{Vital, vital_signs};
 use crate::clock::DatabaseClock;
@@ -19,9 +23,17 @@ pub struct Heartbeat {
     vital: Vital,
 }
 
+/// Between two reports.
+const REPORT: Duration = Duration::from_secs(2);
+
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Tick;
+
+/// A report is due.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Tell;
 
 impl Heartbeat {
     /// For this set.
@@ -41,6 +53,19 @@ impl Heartbeat {
         beaten.into_actor(self).map(move |result, actor, ctx: &mut Context<Self>| {
             drop(begun);
             actor.after(result, ctx);
+        })
+    }
+
+    fn tell(&self) -> impl ActorFuture<Self, Output = ()> + use<> {
+        let begun = self.vital.begin();
+        let (parts, generation) = (self.parts.clone(), self.set.generation);
+        let told = blocking(move || report(&parts, generation));
+        told.into_actor(self).map(move |result, actor, ctx: &mut Context<Self>| {
+            drop(begun);
+            if let Err(cause) = result {
+                actor.vital.failed("no report", &cause);
+            }
+            ctx.notify_later(Tell, REPORT);
         })
     }
 
@@ -80,7 +105,9 @@ impl Actor for Heartbeat {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        begin_anew(&self.parts);
         ctx.notify(Tick);
+        ctx.notify(Tell);
     }
 }
 
@@ -89,6 +116,14 @@ impl Handler<Tick> for Heartbeat {
 
     fn handle(&mut self, _: Tick, ctx: &mut Self::Context) {
         ctx.spawn(self.pass());
+    }
+}
+
+impl Handler<Tell> for Heartbeat {
+    type Result = ();
+
+    fn handle(&mut self, _: Tell, ctx: &mut Self::Context) {
+        ctx.spawn(self.tell());
     }
 }
 

@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod master_resolver;
 pub mod outcomes;
 pub mod parts;
+mod reporting;
 pub mod set;
 pub mod status;
 pub mod supervisor;

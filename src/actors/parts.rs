@@ -1,10 +1,11 @@
 //! What the actors are built from.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::status::Status;
 use crate::clock::DatabaseClock;
 use crate::config::ActorsConfig;
+use crate::domain::figures::Looks;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::queue::kafka::KafkaQueue;
@@ -26,6 +27,8 @@ pub struct Parts {
     pub database_clock: Arc<DatabaseClock>,
     /// Where everybody reports.
     pub metrics: Arc<Metrics>,
+    /// What was seen of the metrics lately: each set goes on where the one before it has ended.
+    pub looks: Arc<Mutex<Looks>>,
     /// What the rest of the program may know.
     pub status: Arc<Status>,
     /// Times and sizes.

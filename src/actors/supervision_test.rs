@@ -93,6 +93,7 @@ impl Rig {
             database_clock: Arc::new(DatabaseClock::new(clock.clone(), crate::domain::clock_map::ClockMap::default())),
             metrics: Arc::new(Metrics::new(clock.clone()).unwrap()),
             kafka: None,
+            looks: Arc::default(),
             status: Arc::new(Status::default()),
             config,
             node: NodeIdentity { name: "test".to_owned(), address: "127.0.0.1:0".to_owned() },

@@ -12,7 +12,6 @@ mod headless;
 mod health;
 mod list;
 mod problem;
-mod rates;
 mod server;
 mod stats;
 mod submission;
@@ -41,7 +40,6 @@ use crate::store::{Result as StoreResult, Store};
 use body::BodyReader;
 use browser::Hosts;
 use problem::{Kind, Problem};
-use rates::Rates;
 pub use server::serve;
 
 /// What the API works with.
@@ -84,7 +82,6 @@ struct Shared {
     state: web::Data<ApiState>,
     bodies: web::Data<BodyReader>,
     hosts: web::Data<Hosts>,
-    rates: web::Data<Rates>,
 }
 
 impl Shared {
@@ -93,7 +90,6 @@ impl Shared {
         Ok(Self {
             bodies: web::Data::new(BodyReader::new(state.config.client_timeout)),
             hosts: web::Data::new(hosts),
-            rates: web::Data::new(Rates::default()),
             state: web::Data::new(state),
         })
     }
@@ -106,7 +102,6 @@ fn routes(config: &mut web::ServiceConfig, shared: Shared) {
         .app_data(shared.state)
         .app_data(shared.bodies)
         .app_data(shared.hosts)
-        .app_data(shared.rates)
         .service(reading(web::resource("/v1/tasks"), list::list).route(web::post().to(tasks::submit)))
         .service(web::resource(browser::BATCH_PATH).route(web::post().to(batch::submit)))
         .service(reading(web::resource("/v1/tasks/{id}"), tasks::get).route(web::delete().to(tasks::cancel)))

@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::Mono;
-use crate::metrics::{ActorMetrics, Metrics, quantile};
+use crate::domain::figures::ActorFigures;
+use crate::metrics::Metrics;
 
 /// An actor that has shown no sign of life for this long is shown as silent, in milliseconds.
 const SILENT_AFTER_MS: u64 = 5_000;
@@ -39,11 +39,11 @@ pub async fn page(metrics: web::Data<Metrics>) -> HttpResponse {
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((REFERRER_POLICY, "no-referrer"))
         .insert_header((CACHE_CONTROL, "no-store"))
-        .body(html(metrics.actors(), metrics.clock().mono()))
+        .body(html(&metrics.actor_figures()))
 }
 
-fn html(actors: &[ActorMetrics], now: Mono) -> String {
-    let rows: String = actors.iter().map(|actor| row(actor, now)).collect();
+fn html(actors: &[ActorFigures]) -> String {
+    let rows: String = actors.iter().map(row).collect();
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Actors</title>\
          <meta name=\"viewport\" content=\"width=device-width\"><meta http-equiv=\"refresh\" content=\"5\">\
@@ -56,20 +56,20 @@ fn html(actors: &[ActorMetrics], now: Mono) -> String {
     )
 }
 
-fn row(actor: &ActorMetrics, now: Mono) -> String {
-    let silence = actor.silence_ms(now);
+fn row(actor: &ActorFigures) -> String {
+    let silence = actor.silence_ms;
     let state = if silence < SILENT_AFTER_MS { "alive" } else { "silent" };
-    let time = |q| quantile(&actor.handling, q).map_or_else(|| "–".to_owned(), duration);
+    let time = |q| actor.handling.quantile(q).map_or_else(|| "–".to_owned(), duration);
     let cells = [
-        actor.mailbox.get().to_string(),
-        actor.messages.get().to_string(),
+        actor.mailbox.to_string(),
+        actor.messages.to_string(),
         time(0.5),
         time(0.99),
-        actor.errors.get().to_string(),
-        actor.restarts.get().to_string(),
+        actor.errors.to_string(),
+        actor.restarts.to_string(),
         format!("{} ago", duration(f64::from(u32::try_from(silence).unwrap_or(u32::MAX)) / 1_000.0)),
     ];
-    let mut row = format!("<tr><td>{}</td><td class=\"{state}\">{state}</td>", escaped(actor.name.word()));
+    let mut row = format!("<tr><td>{}</td><td class=\"{state}\">{state}</td>", escaped(&actor.name));
     for cell in cells {
         // Writing to a string does not fail.
         let _ok = write!(row, "<td>{}</td>", escaped(&cell));
@@ -94,18 +94,17 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::clock::Clock;
     use crate::metrics::ActorName;
 
     #[test]
     fn shows_every_actor_and_who_is_silent() {
-        let metrics = Metrics::new(Clock::new()).unwrap();
-        let now = Mono(Duration::from_mins(1));
-        metrics.actor(ActorName::Executor).sign_of_life(now);
-        let html = html(metrics.actors(), now);
+        let actor = |name: ActorName| ActorFigures {
+            name: name.word().to_owned(),
+            silence_ms: if name == ActorName::Executor { 0 } else { 60_000 },
+            ..ActorFigures::default()
+        };
+        let html = html(&ActorName::ALL.map(actor));
         for name in ActorName::ALL {
             assert!(html.contains(&format!("<td>{}</td>", name.word())), "{html}");
         }

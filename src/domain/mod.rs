@@ -4,10 +4,12 @@
 //! makes them durable; where the two meet, the *row* is the truth and a value of this module only its picture.
 
 pub mod attempt;
+pub mod buckets;
 pub mod claim;
 pub mod clock_map;
 pub mod credit;
 pub mod document;
+pub mod figures;
 pub mod ids;
 pub mod invalid;
 pub mod kafka_topics;

@@ -14,9 +14,11 @@ mod row;
 pub mod sqlite;
 mod statement;
 mod tombstone;
+mod written;
 
 use std::time::Duration;
 
+use crate::domain::figures::Minute;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Task, TaskId, Timestamp};
 
 pub use error::StoreError;
@@ -24,6 +26,9 @@ pub use records::*;
 
 /// Whom to tell of what other processes did.
 pub type Hear = Box<dyn Fn(Hint) + Send>;
+
+/// How long sums of minutes are kept.
+pub const MINUTES_KEPT: Duration = Duration::from_hours(24);
 
 /// What a call gives back.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -61,6 +66,12 @@ pub trait Store: Send + Sync + 'static {
     fn beat(&self, generation: GenerationId, beat: Beat) -> Result<bool>;
     /// All that are not dead, and those that died lately.
     fn generations(&self) -> Result<Vec<Generation>>;
+    /// Keeps what a node reports of itself, instead of its last report; sums of minutes for [`MINUTES_KEPT`].
+    fn report(&self, generation: GenerationId, report: &Report) -> Result<()>;
+    /// The last report of each generation that is not dead; what another program's version has made unreadable is left out.
+    fn reports(&self) -> Result<Vec<Reported>>;
+    /// The sums of all nodes' ended minutes that were begun after `since`, in their order.
+    fn minutes(&self, since: Timestamp) -> Result<Vec<Minute>>;
     /// `alive → draining`, and gives its claims without a start record back. From then on it can start nothing.
     fn drain(&self, generation: GenerationId) -> Result<Vec<Due>>;
     /// Its last call has ended and its last outcome is written: it may be recovered at once.

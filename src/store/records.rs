@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::figures::{Minute, Snapshot};
 use crate::domain::{
     AttemptOutcome, Claim, ClaimedTask, Due, Epoch, GenerationId, NewTask, State, TaskId, Timestamp, Verdict,
 };
@@ -65,6 +66,30 @@ pub struct Beat {
     pub clock_offset_us: i64,
     /// The brokers of the submission topic answer it.
     pub reads_topic: bool,
+}
+
+/// What a node reports of itself, every few seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// As it is now.
+    pub snapshot: Snapshot,
+    /// The sums of the current minute so far.
+    pub current: Minute,
+    /// Those of the minute before, if it has ended since the last report.
+    pub ended: Option<Minute>,
+}
+
+/// A node's last report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reported {
+    /// Whose.
+    pub generation: GenerationId,
+    /// How long ago, by the database's clock.
+    pub age: Duration,
+    /// As it was then.
+    pub snapshot: Snapshot,
+    /// The sums of its current minute.
+    pub current: Minute,
 }
 
 /// How a generation stands. Only forward: `alive → draining → dead`.

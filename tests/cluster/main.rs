@@ -27,6 +27,7 @@ mod disk_full;
 mod firing;
 mod kafka;
 mod nodes;
+mod reports;
 mod settings;
 mod stop;
 mod tls;

@@ -29,6 +29,7 @@ mod mastership;
 mod model;
 mod reading;
 mod recovery;
+mod reports;
 mod settling;
 mod shared;
 mod walk;
@@ -60,8 +61,8 @@ macro_rules! suite {
                 an_offset_moves_only_from_where_it_was_expected,
                 a_topic_made_anew_begins_anew,
                 what_cannot_be_read_is_kept_once_with_its_reason,
-        a_cancel_stops_what_is_still_in_the_topic,
-        a_tombstone_goes_when_everything_before_it_is_ingested,
+                a_cancel_stops_what_is_still_in_the_topic,
+                a_tombstone_goes_when_everything_before_it_is_ingested,
             );
             suite!(@ $store dispatch:
                 scheduled_ones_come_in_the_order_of_instant_and_id,
@@ -126,6 +127,11 @@ macro_rules! suite {
                 standing_only_goes_forward,
                 a_dead_one_is_told_by_its_heartbeat,
                 loads_tell_what_was_assigned_and_settled,
+            );
+            suite!(@ $store reports:
+                the_last_report_of_each_is_shown,
+                minutes_are_kept_for_a_day,
+                the_last_minute_ends_with_its_generation,
             );
             suite!(@ $store recovery:
                 without_a_start_record_it_is_scheduled_again,

@@ -38,6 +38,12 @@ impl Shared {
     fn run(&self, sql: &str) {
         PgConnection::establish(&self.url).unwrap().batch_execute(sql).unwrap();
     }
+
+    fn rows_of(&self, table: &str) -> i64 {
+        let count = diesel::dsl::sql::<diesel::sql_types::BigInt>(&format!("(SELECT count(*) FROM {table})"));
+        let mut connection = PgConnection::establish(&self.url).unwrap();
+        diesel::RunQueryDsl::get_result(diesel::select(count), &mut connection).unwrap()
+    }
 }
 
 fn living(store: &dyn Store) -> GenerationId {
@@ -168,6 +174,23 @@ fn whoever_races_for_a_task_one_wins() {
     assert_eq!(count(State::Succeeded) + count(State::Cancelled), TASKS);
     assert_eq!((count(State::Scheduled), count(State::Dispatched)), (0, 0));
     assert_eq!(store.list(&Filter { limit: 10_000, ..Filter::default() }).unwrap().len(), 400);
+}
+
+#[test]
+fn counts_stay_right_and_few_however_many_processes_there_were() {
+    const PROCESSES: u64 = 230;
+    let Some(shared) = Shared::new() else { return };
+    let lives = shared.process();
+    lives.ingest(&[task(1_000)]).unwrap();
+    for n in 0..PROCESSES {
+        shared.process().ingest(&[task(n)]).unwrap();
+    }
+    living(&shared.process());
+    // One that goes on while its rows were folded.
+    lives.ingest(&[task(1_001)]).unwrap();
+    let counts = lives.counts().unwrap();
+    assert_eq!(counts.iter().find(|(state, _)| *state == State::Scheduled).unwrap().1, PROCESSES + 2);
+    assert_eq!(shared.rows_of("task_count"), 2, "one of the new process, one of the one that goes on");
 }
 
 /// Plans are made once, on empty tables, and kept: each must still be right when the tables are full.

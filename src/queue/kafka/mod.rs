@@ -10,6 +10,7 @@
 
 mod accepted;
 mod client;
+mod lag;
 mod publisher;
 mod reader;
 mod reading;
@@ -17,7 +18,7 @@ mod record;
 pub mod topics;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -26,15 +27,17 @@ use futures_util::future::BoxFuture;
 use super::{Batch, Polled, PublishError, Published, Queue, Submission};
 use crate::clock::DatabaseClock;
 use crate::config::{KafkaConfig, QueueConfig};
-use crate::domain::TaskId;
 use crate::domain::kafka_topics::KafkaTopics;
+use crate::domain::{TaskId, Timestamp};
 use crate::store::{DeadLetter, Positions};
 use accepted::Accepted;
+use lag::Ends;
+pub use lag::Lag;
 use publisher::Publisher;
 pub(super) use reading::Hold;
 use reading::Reading;
 pub use reading::Starts;
-use topics::Layout;
+use topics::{Layout, Setup};
 
 /// Longest wait for an answer about where the topic ends: shorter than a caller's patience.
 const ANSWER: Duration = Duration::from_secs(4);
@@ -57,6 +60,9 @@ pub(in crate::queue) struct Shared {
     accepted: Arc<Accepted>,
     layout: Mutex<Option<Layout>>,
     in_reach: AtomicBool,
+    ends: Arc<Ends>,
+    /// How the topic is set up, once that is known.
+    setup: OnceLock<Setup>,
 }
 
 impl Shared {
@@ -87,6 +93,8 @@ impl KafkaQueue {
             accepted,
             layout: Mutex::default(),
             in_reach: AtomicBool::new(false),
+            ends: Arc::default(),
+            setup: OnceLock::new(),
         });
         reader::start(config.clone(), Arc::clone(&shared), clock, topics)?;
         Ok(Self { config: config.clone(), publisher, shared })
@@ -100,6 +108,19 @@ impl KafkaQueue {
     /// The brokers have answered the last question about the topic.
     pub fn is_in_reach(&self) -> bool {
         self.shared.in_reach.load(Ordering::SeqCst)
+    }
+
+    /// How far this node's reading is behind at `now`, by the database's clock.
+    pub fn lag(&self, now: Timestamp) -> Lag {
+        match self.positions() {
+            Some(positions) => self.shared.ends.lag(&positions, self.shared.reading.oldest(), now),
+            None => Lag::default(),
+        }
+    }
+
+    /// How long the topic keeps records; `None`: for ever, or nobody knows.
+    pub fn retention(&self) -> Option<Duration> {
+        self.shared.setup.get()?.retention
     }
 
     /// From now on exactly these partitions are read, each from where it is said.

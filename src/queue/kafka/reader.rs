@@ -5,20 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rdkafka::config::FromClientConfig as _;
+use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client::{RECORD_BYTES_MAX, client};
+use super::lag::Hearing;
 use super::reading::{Read, Starts};
 use super::record::{self, RECEIVED_AT, Record};
+use super::topics::Setup;
 use super::{KafkaError, Shared, topics};
 use crate::clock::DatabaseClock;
 use crate::config::KafkaConfig;
 use crate::domain::kafka_topics::KafkaTopics;
-use crate::domain::time::Mono;
+use crate::domain::time::{Mono, Timestamp};
 
 /// Longest wait for a record: after it, the thread looks whether it is to read something else.
 const WAIT: Duration = Duration::from_millis(20);
@@ -46,11 +48,13 @@ pub(super) fn start(
         .set("auto.offset.reset", "error")
         .set("check.crcs", "true")
         .set("fetch.wait.max.ms", "100")
+        .set("statistics.interval.ms", "5000")
         .set("fetch.message.max.bytes", RECORD_BYTES_MAX.to_string())
         .set("queued.max.messages.kbytes", "16384")
         // How long the client library waits when it has read ahead that far.
         .set("fetch.queue.backoff.ms", "10");
-    let consumer = BaseConsumer::from_config(&settings).map_err(|cause| made(&cause))?;
+    let hearing = Hearing { topic: config.submission_topic.clone(), ends: Arc::clone(&shared.ends) };
+    let consumer = BaseConsumer::from_config_and_context(&settings, hearing).map_err(|cause| made(&cause))?;
     let reader = Reader {
         consumer,
         config,
@@ -68,7 +72,7 @@ pub(super) fn start(
 }
 
 struct Reader {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Hearing>,
     config: KafkaConfig,
     shared: Arc<Shared>,
     clock: Arc<DatabaseClock>,
@@ -129,6 +133,7 @@ impl Reader {
                     log::info!("the submission topic {topic} has {} partitions", layout.partitions);
                 }
                 self.shared.set_layout(layout);
+                self.check();
                 self.commit();
                 LOOK
             }
@@ -148,6 +153,22 @@ impl Reader {
             }
         };
         self.look_at = Some(now.plus(next));
+    }
+
+    /// Looks once at how the topic is set up: one that was not made here may lose what is not ingested in time.
+    fn check(&self) {
+        if self.shared.setup.get().is_some() {
+            return;
+        }
+        let setup = topics::setup(&self.config).unwrap_or_else(|cause| {
+            log::warn!("how topic {} is set up cannot be looked at: {cause}", self.config.submission_topic);
+            Setup::default()
+        });
+        for warning in setup.warnings(&self.config.submission_topic) {
+            log::warn!("{warning}");
+        }
+        // Nobody else sets it.
+        let _set = self.shared.setup.set(setup);
     }
 
     /// Reads from where it is said. A partition whose offset the brokers do not have (any more) is not read: records would
@@ -226,6 +247,7 @@ impl Reader {
         Read {
             offset: message.offset(),
             value: message.payload().unwrap_or_default().to_vec(),
+            written_at: message.timestamp().to_millis().map(|ms| Timestamp::from_micros(ms.saturating_mul(1_000))),
             task: record::read(record, self.clock.now(), &self.topics),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::domain::NewTask;
+use crate::domain::{NewTask, Timestamp};
 use crate::store::{DeadLetter, OffsetMove, Stretch};
 
 /// Counted for each record besides its value: the task's own structures, in bytes.
@@ -32,6 +32,8 @@ pub struct Read {
     pub offset: i64,
     /// What it says.
     pub value: Vec<u8>,
+    /// When it was written, by its writer's or the brokers' clock.
+    pub written_at: Option<Timestamp>,
     /// The task that it is, or why it is none.
     pub task: Result<NewTask, String>,
 }
@@ -205,6 +207,11 @@ impl Reading {
         self.state().records
     }
 
+    /// When the oldest of them was written.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.state().partitions.values().filter_map(|partition| partition.records.front()?.written_at).min()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -236,7 +243,12 @@ mod tests {
     }
 
     fn read(offset: i64) -> Read {
-        Read { offset, value: vec![0; 10], task: Err("no task".to_owned()) }
+        Read {
+            offset,
+            value: vec![0; 10],
+            written_at: Some(Timestamp::from_micros(offset)),
+            task: Err("no task".to_owned()),
+        }
     }
 
     fn begun(partitions: &[(i32, Option<i64>)]) -> (Reading, u64) {
@@ -256,6 +268,7 @@ mod tests {
         assert_eq!((first.offset.from, first.offset.to), (Some(3), 6));
         assert_eq!(first.letters.iter().map(|letter| letter.origin.as_str()).collect::<Vec<_>>(), ["t[0]@3", "t[0]@5"]);
         assert!(reading.take(2).is_none(), "one at a time of a partition");
+        assert_eq!(reading.oldest(), Some(Timestamp::from_micros(9)));
         drop(hold);
         let (second, _hold) = reading.take(2).unwrap();
         assert_eq!((second.offset.from, second.offset.to), (Some(6), 10));
@@ -267,11 +280,11 @@ mod tests {
         let (reading, round) = begun(&[(0, Some(0))]);
         for offset in 0..4 {
             let value = vec![0; STRETCH_BYTES_MAX / 2];
-            reading.push(round, 0, Read { offset, value, task: Err("no task".to_owned()) });
+            reading.push(round, 0, Read { value, ..read(offset) });
         }
         assert_eq!(reading.take(9).unwrap().0.offset.to, 2);
         let (reading, round) = begun(&[(0, Some(0))]);
-        reading.push(round, 0, Read { offset: 0, value: vec![0; STRETCH_BYTES_MAX + 1], task: Err(String::new()) });
+        reading.push(round, 0, Read { value: vec![0; STRETCH_BYTES_MAX + 1], ..read(0) });
         assert_eq!(reading.take(9).unwrap().0.offset.to, 1, "too large by itself");
     }
 

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use rdkafka::ClientContext;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::{Client, DefaultClientContext};
 use rdkafka::config::FromClientConfig as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::RDKafkaErrorCode;
+use tokio::runtime::Runtime;
 
 use super::client::{RECORD_BYTES_MAX, client};
 use crate::config::KafkaConfig;
@@ -24,6 +25,67 @@ pub struct Layout {
     pub topic_id: String,
     /// Its partitions are 0 to this, without it.
     pub partitions: i32,
+}
+
+/// How a topic is set up, as far as it matters here.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Setup {
+    /// How long it keeps records; `None`: for ever, or nobody knows.
+    pub retention: Option<Duration>,
+    /// Of several records of a key only the last is kept.
+    pub compacted: bool,
+    /// Its largest record, in bytes; `None`: nobody knows.
+    pub record_bytes_max: Option<usize>,
+}
+
+impl Setup {
+    /// What an operator should know before it hurts.
+    pub fn warnings(&self, topic: &str) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some(retention) = self.retention {
+            let s = retention.as_secs();
+            warnings.push(format!(
+                "topic {topic} keeps records for {s} s only: what is not ingested by then is lost; set retention.ms to -1"
+            ));
+        }
+        if self.compacted {
+            warnings.push(format!(
+                "topic {topic} is compacted: of two submissions of one id the later would win; set cleanup.policy to delete"
+            ));
+        }
+        if let Some(most) = self.record_bytes_max.filter(|most| *most < RECORD_BYTES_MAX) {
+            warnings.push(format!(
+                "topic {topic} takes records of up to {most} bytes only: larger submissions are refused; set \
+                 max.message.bytes to {RECORD_BYTES_MAX}"
+            ));
+        }
+        warnings
+    }
+}
+
+/// How the submission topic is set up.
+///
+/// # Errors
+/// The brokers do not answer, or refuse to say.
+pub fn setup(config: &KafkaConfig) -> Result<Setup, String> {
+    let (admin, options, runtime) = asking(config)?;
+    let topic = ResourceSpecifier::Topic(&config.submission_topic);
+    let described = runtime.block_on(admin.describe_configs([&topic], &options)).map_err(|cause| cause.to_string())?;
+    let found = described.into_iter().next().ok_or("no answer")?.map_err(|cause| cause.to_string())?;
+    let value = |name| found.get(name).and_then(|entry| entry.value.as_deref());
+    Ok(Setup {
+        retention: value("retention.ms").and_then(|ms| ms.parse().ok()).map(Duration::from_millis),
+        compacted: value("cleanup.policy").is_some_and(|policy| policy.contains("compact")),
+        record_bytes_max: value("max.message.bytes").and_then(|bytes| bytes.parse().ok()),
+    })
+}
+
+/// A client for questions about topics, how it asks, and where its answers are waited for.
+fn asking(config: &KafkaConfig) -> Result<(AdminClient<DefaultClientContext>, AdminOptions, Runtime), String> {
+    let admin = AdminClient::from_config(&client(config)).map_err(|cause| cause.to_string())?;
+    let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|cause| cause.to_string())?;
+    Ok((admin, options, runtime))
 }
 
 /// Looks at a topic. `Ok(None)`: it does not exist.
@@ -75,8 +137,7 @@ pub fn bounds(config: &KafkaConfig) -> Result<(String, Vec<(i64, i64)>), String>
 /// # Errors
 /// The brokers do not answer, or refuse.
 pub fn make(config: &KafkaConfig) -> Result<(), String> {
-    let admin: AdminClient<DefaultClientContext> =
-        AdminClient::from_config(&client(config)).map_err(|cause| cause.to_string())?;
+    let (admin, options, runtime) = asking(config)?;
     let dead = config.dead_letter_topic();
     let replication = if config.replication == 0 { -1 } else { config.replication };
     let bytes = RECORD_BYTES_MAX.to_string();
@@ -86,8 +147,6 @@ pub fn make(config: &KafkaConfig) -> Result<(), String> {
             .set("max.message.bytes", &bytes)
     };
     let topics = [topic(&config.submission_topic, config.partitions), topic(&dead, 1)];
-    let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|cause| cause.to_string())?;
     let made = runtime.block_on(admin.create_topics(&topics, &options)).map_err(|cause| cause.to_string())?;
     for one in made {
         match one {
@@ -97,4 +156,19 @@ pub fn make(config: &KafkaConfig) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_may_lose_something_is_warned_about() {
+        assert_eq!(Setup::default().warnings("t"), Vec::<String>::new());
+        let setup =
+            Setup { retention: Some(Duration::from_hours(1)), compacted: true, record_bytes_max: Some(1_048_588) };
+        let warnings = setup.warnings("t");
+        assert!(warnings[0].contains("for 3600 s only") && warnings[1].contains("compacted"), "{warnings:?}");
+        assert!(warnings[2].contains("1048588 bytes") && warnings[2].contains("2097152"), "{warnings:?}");
+    }
 }

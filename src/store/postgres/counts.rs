@@ -82,3 +82,44 @@ pub fn read(c: &mut PgConnection) -> Result<Vec<(State, u64)>> {
         })
         .collect()
 }
+
+/// More rows than this are mostly those of processes that have ended.
+const ROWS_MAX: i64 = 200;
+
+struct Rows;
+
+impl Words for Rows {
+    const SQL: &'static str = "SELECT count(*) FROM task_count";
+    type Row = BigInt;
+}
+
+/// In the order in which every writer takes them.
+struct HoldOthers;
+
+impl Words for HoldOthers {
+    const SQL: &'static str =
+        "SELECT state FROM task_count WHERE writer <> ? ORDER BY writer, stream, state FOR UPDATE";
+    type Row = SmallInt;
+}
+
+struct TakeOthers;
+
+impl Words for TakeOthers {
+    const SQL: &'static str = "WITH others AS (DELETE FROM task_count WHERE writer <> ? RETURNING stream, state, tasks) \
+        INSERT INTO task_count (writer, stream, state, tasks) \
+        SELECT ?, stream, state, sum(tasks)::BIGINT FROM others GROUP BY stream, state ORDER BY stream, state \
+        ON CONFLICT (writer, stream, state) DO UPDATE SET tasks = task_count.tasks + excluded.tasks";
+    type Row = ();
+}
+
+/// Folds what many processes have left into rows of this one, in a transaction. One that still lives goes on with new rows:
+/// only the sums count.
+pub fn fold(c: &mut PgConnection, process: Key) -> Result<()> {
+    let rows: i64 = statement::<Rows, Value<'_>>(&[]).get_result(c)?;
+    if rows > ROWS_MAX {
+        let own = Value::Key(process);
+        let _held: Vec<i16> = statement::<HoldOthers, _>(std::slice::from_ref(&own)).load(c)?;
+        statement::<TakeOthers, _>(&[own.clone(), own]).execute(c)?;
+    }
+    Ok(())
+}

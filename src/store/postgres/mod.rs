@@ -19,6 +19,7 @@ mod migrate;
 mod moves;
 mod reading;
 mod recovery;
+mod reports;
 mod settling;
 mod tombstones;
 mod topic;
@@ -37,14 +38,15 @@ use super::counts::Deltas;
 use super::key::Key;
 use super::records::{
     Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Filter, Generation, GenerationLoad, Hint, Ingested,
-    NewGeneration, Order, Positions, Recovered, Resolution, Settled, Settlement, StartRecord, Stretch, TakeOver, Term,
-    UnseenCancel,
+    NewGeneration, Order, Positions, Recovered, Report, Reported, Resolution, Settled, Settlement, StartRecord,
+    Stretch, TakeOver, Term, UnseenCancel,
 };
 use super::{Hear, Result, Store, limit_of};
+use crate::domain::figures::Minute;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Task, TaskId, Timestamp};
 
 /// The schema this program knows; see `schema_version` in the migrations.
-pub const SCHEMA: i32 = 2;
+pub const SCHEMA: i32 = 3;
 
 /// The cluster's store.
 pub struct PostgresStore {
@@ -148,6 +150,7 @@ impl Store for PostgresStore {
 
     fn register(&self, generation: &NewGeneration) -> Result<()> {
         self.connections.write(|c| generations::register(c, generation))?;
+        self.connections.write(|c| counts::fold(c, self.process))?;
         *self.living.lock().unwrap_or_else(PoisonError::into_inner) = Some(generation.id);
         self.on_lease(|link| link.run(|c| mastership::hold_life_lock(c, generation.id)))
     }
@@ -158,6 +161,18 @@ impl Store for PostgresStore {
 
     fn generations(&self) -> Result<Vec<Generation>> {
         self.connections.run(generations::all)
+    }
+
+    fn report(&self, generation: GenerationId, report: &Report) -> Result<()> {
+        self.connections.write(|c| reports::keep(c, generation, report))
+    }
+
+    fn reports(&self) -> Result<Vec<Reported>> {
+        self.connections.visit(reports::all)
+    }
+
+    fn minutes(&self, since: Timestamp) -> Result<Vec<Minute>> {
+        self.connections.visit(|c| reports::minutes(c, since))
     }
 
     fn drain(&self, generation: GenerationId) -> Result<Vec<Due>> {

@@ -6,6 +6,7 @@ use super::counts::{self, Writer};
 use super::execution::{assigned_claims, claimed, remove_all, started};
 use super::generations::{add_settled, advance, now};
 use super::mastership::hold_fence;
+use super::reports;
 use super::settling::settle;
 use crate::domain::{ClaimedTask, Due, GenerationId};
 use crate::store::counts::Deltas;
@@ -59,6 +60,7 @@ pub fn recover(c: &mut PgConnection, writer: Writer, fence: Fence, dead: Generat
         }
     }
     remove_all(c, dead)?;
+    reports::end(c, dead)?;
     add_settled(c, dead, recovered.scheduled.len() + recovered.unknown.len())?;
     counts::write(c, writer, &deltas)?;
     Ok(Some(recovered))

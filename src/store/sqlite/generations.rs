@@ -72,6 +72,7 @@ pub fn all(c: &mut SqliteConnection, presence: &Presence, clock: &Clock) -> Resu
             let id = id.generation();
             let standing = standing_of(state)?;
             let seen = presence.of(id);
+            let age = seen.as_ref().map(|seen| seen.age(clock.mono()));
             let Seen { counter, beat, gone, .. } = seen.unwrap_or(Seen { gone: true, ..Seen::default() });
             // Of an earlier process nobody remembers a heartbeat: its end, as far as that is known, stands for the last.
             let last_known = Timestamp::from_micros(ended_at.unwrap_or(registered_at));
@@ -85,7 +86,7 @@ pub fn all(c: &mut SqliteConnection, presence: &Presence, clock: &Clock) -> Resu
                 slots,
                 free_slots: beat.free_slots.min(slots),
                 counter,
-                heartbeat_age: seen.map_or_else(|| clock.wall().since(last_known), |seen| seen.age(clock.mono())),
+                heartbeat_age: age.unwrap_or_else(|| clock.wall().since(last_known)),
                 clock_offset_us: beat.clock_offset_us,
                 reads_topic: beat.reads_topic,
                 gone,

@@ -19,6 +19,7 @@ mod packed;
 mod presence;
 mod reading;
 mod recovery;
+mod reports;
 mod schema;
 mod settling;
 mod tombstones;
@@ -35,15 +36,16 @@ use presence::Presence;
 
 use super::records::{
     Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Filter, Generation, GenerationLoad, Ingested,
-    NewGeneration, Order, Positions, Recovered, Resolution, Settled, Settlement, Standing, StartRecord, Stretch,
-    TakeOver, Term, UnseenCancel,
+    NewGeneration, Order, Positions, Recovered, Report, Reported, Resolution, Settled, Settlement, Standing,
+    StartRecord, Stretch, TakeOver, Term, UnseenCancel,
 };
 use super::{Hear, Result, Store, limit_of};
 use crate::clock::Clock;
+use crate::domain::figures::Minute;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Task, TaskId, Timestamp};
 
 /// The schema this program knows; see `schema_version` in the migrations.
-pub const SCHEMA: i32 = 2;
+pub const SCHEMA: i32 = 3;
 
 /// The database's name in its folder.
 pub const DATABASE_FILE: &str = "task-scheduler.db";
@@ -123,6 +125,22 @@ impl Store for SqliteStore {
         self.connections.read(|c| generations::all(c, &self.presence, &self.clock))
     }
 
+    fn report(&self, generation: GenerationId, report: &Report) -> Result<()> {
+        self.presence.report(generation, report, self.clock.mono());
+        match &report.ended {
+            Some(ended) => self.connections.write(|c| reports::end_minute(c, generation, ended, self.clock.wall())),
+            None => Ok(()),
+        }
+    }
+
+    fn reports(&self) -> Result<Vec<Reported>> {
+        Ok(self.presence.reports(self.clock.mono()))
+    }
+
+    fn minutes(&self, since: Timestamp) -> Result<Vec<Minute>> {
+        self.connections.read(|c| reports::minutes(c, since))
+    }
+
     fn drain(&self, generation: GenerationId) -> Result<Vec<Due>> {
         let back = self.connections.write(|c| recovery::drain(c, generation))?;
         self.presence.settled(generation, back.len());
@@ -130,8 +148,10 @@ impl Store for SqliteStore {
     }
 
     fn farewell(&self, generation: GenerationId) -> Result<()> {
-        self.presence.farewell(generation);
-        Ok(())
+        match self.presence.farewell(generation) {
+            Some(last) => self.connections.write(|c| reports::end_minute(c, generation, &last, self.clock.wall())),
+            None => Ok(()),
+        }
     }
 
     fn recover(&self, fence: Fence, dead: GenerationId) -> Result<Option<Recovered>> {

@@ -5,11 +5,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::domain::GenerationId;
+use crate::domain::figures::Minute;
 use crate::domain::time::Mono;
-use crate::store::Beat;
+use crate::store::{Beat, Report, Reported};
 
 /// What is remembered of one generation.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Seen {
     /// Rises with every heartbeat.
     pub counter: i64,
@@ -23,6 +24,8 @@ pub struct Seen {
     pub settled: u64,
     /// It has said farewell.
     pub gone: bool,
+    /// Its last report, and when it was.
+    pub report: Option<(Mono, Report)>,
 }
 
 impl Seen {
@@ -41,7 +44,7 @@ pub struct Presence {
 impl Presence {
     /// What is remembered of `generation`.
     pub fn of(&self, generation: GenerationId) -> Option<Seen> {
-        self.lock().get(&generation).copied()
+        self.lock().get(&generation).cloned()
     }
 
     /// Makes it known.
@@ -58,11 +61,30 @@ impl Presence {
         }
     }
 
-    /// It is gone: it may be recovered.
-    pub fn farewell(&self, generation: GenerationId) {
-        if let Some(seen) = self.lock().get_mut(&generation) {
-            seen.gone = true;
+    /// It is gone: it may be recovered. The minute that has ended with it.
+    pub fn farewell(&self, generation: GenerationId) -> Option<Minute> {
+        let mut all = self.lock();
+        let seen = all.get_mut(&generation)?;
+        seen.gone = true;
+        seen.report.take().map(|(_, last)| last.current)
+    }
+
+    /// What it reports of itself.
+    pub fn report(&self, generation: GenerationId, report: &Report, now: Mono) {
+        if let Some(seen) = self.lock().get_mut(&generation).filter(|seen| !seen.gone) {
+            seen.report = Some((now, report.clone()));
         }
+    }
+
+    /// The last report of each that is not gone.
+    pub fn reports(&self, now: Mono) -> Vec<Reported> {
+        let reported = |(generation, seen): (&GenerationId, &Seen)| {
+            let (at, Report { snapshot, current, .. }) = seen.report.clone()?;
+            Some(Reported { generation: *generation, age: now.since(at), snapshot, current })
+        };
+        let mut all: Vec<_> = self.lock().iter().filter_map(reported).collect();
+        all.sort_by_key(|one| one.generation);
+        all
     }
 
     /// Counts claims that it was assigned.

@@ -148,6 +148,14 @@ diesel::table! {
 diesel::allow_tables_to_appear_in_same_query!(task, task_history, attempt, generation);
 
 diesel::table! {
+    minute (begun_at, generation) {
+        begun_at -> BigInt,
+        generation -> Binary,
+        figures -> Text,
+    }
+}
+
+diesel::table! {
     tombstone (id) {
         id -> Binary,
         cancelled_at -> BigInt,
