@@ -1,22 +1,26 @@
 //! MasterResolver: finds out who is master, renews this node's reign, and lets the master recover the dead.
 //!
-//! In: its own tick. Out: `MasterChanged` to the Dispatcher, take-overs, renewals, recoveries. Owns: the flag
+//! In: its own ticks. Out: `MasterChanged` to the Dispatcher, take-overs, renewals, recoveries. Owns: the flag
 //! `(epoch, trusted_until)`. Never: claims.
+//!
+//! The lease has a thread of its own: however long a recovery takes, a renewal does not wait for it.
 
 use std::time::Duration;
 
 use actix::prelude::*;
 
+use super::lease_thread::LeaseThread;
 use super::parts::{Parts, blocking};
+use super::recovery::Recovery;
 use super::set::Set;
 use super::status::Resigned;
 use super::vital::{Vital, vital_signs};
 use crate::domain::liveness::Liveness;
 use crate::domain::mastership::Mastership;
-use crate::domain::time::Mono;
+use crate::domain::time::{Mono, millis_of};
 use crate::domain::{Epoch, GenerationId};
 use crate::metrics::ActorName;
-use crate::store::{Fence, Generation, Result, Standing, TakeOver};
+use crate::store::{Fence, Result, TakeOver};
 
 /// Who is master.
 #[derive(Debug, Clone, Copy, Message)]
@@ -28,6 +32,9 @@ pub struct MasterChanged {
 
 /// Taken off a lease before it is trusted: clocks that run apart, and the way of a claim to the database.
 const MARGIN: Duration = Duration::from_millis(500);
+/// A Dispatcher that has shown no sign of life for this long (it is asked for one every second) is stuck: a reign without
+/// claims is not prolonged.
+const DISPATCHER_SILENT: Duration = Duration::from_millis(2_500);
 
 /// See the module.
 pub struct MasterResolver {
@@ -35,22 +42,26 @@ pub struct MasterResolver {
     set: Set,
     vital: Vital,
     dispatcher: Recipient<MasterChanged>,
+    lease: LeaseThread,
     flag: Mastership,
     renewed: Mono,
-    liveness: Option<Liveness>,
     /// Until the next pass; `None` while one is under way.
     timer: Option<SpawnHandle>,
+    /// What was seen of the others; `None` while a recovery is under way.
+    liveness: Option<Liveness>,
+    /// What was seen so far does not count: this reign is new, or the database did not answer.
+    anew: bool,
+    recovery: Option<SpawnHandle>,
 }
 
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Tick;
 
-/// What a pass has found.
-struct Found {
-    flag: Mastership,
-    liveness: Liveness,
-}
+/// A look at who is dead is due.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Look;
 
 impl MasterResolver {
     /// For this set.
@@ -60,144 +71,144 @@ impl MasterResolver {
             parts,
             set,
             dispatcher,
+            lease: LeaseThread::start(),
             flag: Mastership::Follower,
             renewed: Mono::default(),
-            liveness: Some(Liveness::default()),
             timer: None,
+            liveness: Some(Liveness::default()),
+            anew: false,
+            recovery: None,
         }
     }
 
     fn pass(&mut self) -> impl ActorFuture<Self, Output = ()> + use<> {
         let begun = self.vital.begin();
-        let now = self.parts.metrics.clock().mono();
+        let now = self.now();
         let resolve = Resolve {
             me: self.set.generation,
             flag: self.flag,
             renew: now.since(self.renewed) >= self.parts.config.renew,
+            stuck: self.dispatcher_is_stuck(now),
             parts: self.parts.clone(),
         };
-        let liveness = self.liveness.take().unwrap_or_default();
-        blocking(move || resolve.run(liveness)).into_actor(self).map(move |result, actor, ctx: &mut Context<Self>| {
+        self.lease.ask(move || resolve.run()).into_actor(self).map(move |result, actor, ctx: &mut Context<Self>| {
             drop(begun);
-            actor.take_in(result, now);
+            actor.take_in(result, now, ctx);
             actor.timer = Some(ctx.notify_later(Tick, actor.parts.config.resolve));
         })
     }
 
+    fn dispatcher_is_stuck(&self, now: Mono) -> bool {
+        let silent_ms = self.parts.metrics.actor(ActorName::Dispatcher).silence_ms(now);
+        let stuck = silent_ms > millis_of(DISPATCHER_SILENT);
+        if stuck && self.flag != Mastership::Follower {
+            log::warn!("the dispatcher has been silent for {silent_ms} ms: its reign is not prolonged");
+        }
+        stuck
+    }
+
     /// `sent`: before anything was asked; a renewal counts from then.
-    fn take_in(&mut self, result: Result<Found>, sent: Mono) {
-        let now = self.parts.metrics.clock().mono();
+    fn take_in(&mut self, result: Result<Mastership>, sent: Mono, ctx: &mut Context<Self>) {
         match result {
-            Ok(found) => {
-                self.liveness = Some(found.liveness);
-                if found.flag != self.flag {
-                    self.renewed = sent;
-                    self.change(found.flag);
-                }
+            Ok(flag) if flag != self.flag => {
+                self.renewed = sent;
+                self.change(flag, ctx);
             }
+            Ok(_) => {}
             // Unclear: the reign lasts as long as it is trusted, and nobody is judged by what was seen before.
             Err(cause) => {
                 self.vital.failed("who is master is unclear", &cause);
-                if self.flag.epoch_at(now).is_none() {
-                    self.change(Mastership::Follower);
+                self.anew = true;
+                if self.flag.epoch_at(self.now()).is_none() {
+                    self.change(Mastership::Follower, ctx);
+                }
+                if self.lease.has_ended() {
+                    ctx.stop();
                 }
             }
         }
     }
 
-    fn change(&mut self, flag: Mastership) {
+    fn change(&mut self, flag: Mastership, ctx: &mut Context<Self>) {
+        let begins = matches!(flag, Mastership::Master { epoch, .. } if !self.flag.is_of(epoch));
         self.flag = flag;
         if self.dispatcher.try_send(MasterChanged { flag }).is_err() {
             // It will be told again: the flag is sent with every renewal.
             log::debug!("the dispatcher could not be told who is master");
         }
-    }
-}
-
-/// One look at mastership, on a blocking thread.
-struct Resolve {
-    me: GenerationId,
-    flag: Mastership,
-    renew: bool,
-    parts: Parts,
-}
-
-impl Resolve {
-    fn run(&self, mut liveness: Liveness) -> Result<Found> {
-        let sent = self.now();
-        let epoch = match self.flag.epoch_at(sent) {
-            Some(epoch) if !self.renew => Some((epoch, self.flag)),
-            Some(epoch) => self.renewed(epoch, sent)?,
-            None => self.elected(sent)?,
-        };
-        let Some((epoch, flag)) = epoch else {
-            liveness.start_anew();
-            return Ok(Found { flag: Mastership::Follower, liveness });
-        };
-        let fence = Fence { epoch, generation: self.me };
-        if self.flag == Mastership::Follower {
-            liveness.start_anew();
-        }
-        if let Err(cause) = self.recover(fence, &mut liveness) {
-            // The reign stands; what was seen so far does not count, since the database did not answer.
-            log::warn!("recovery waits for the task database: {cause}");
-            liveness.start_anew();
-        }
-        Ok(Found { flag, liveness })
-    }
-
-    fn renewed(&self, epoch: Epoch, sent: Mono) -> Result<Option<(Epoch, Mastership)>> {
-        if self.parts.store.renew(Fence { epoch, generation: self.me }, self.parts.config.lease)? {
-            return Ok(Some((epoch, Mastership::granted(epoch, sent, self.parts.config.lease, MARGIN))));
-        }
-        log::warn!("generation {} was deposed from epoch {epoch}", self.me);
-        Ok(None)
-    }
-
-    fn elected(&self, sent: Mono) -> Result<Option<(Epoch, Mastership)>> {
-        match self.parts.store.take_over(self.me, self.parts.config.lease)? {
-            TakeOver::Won(epoch) => {
-                log::info!("generation {} is master in epoch {epoch}", self.me);
-                Ok(Some((epoch, Mastership::granted(epoch, sent, self.parts.config.lease, MARGIN))))
-            }
-            TakeOver::Lost => Ok(None),
-        }
-    }
-
-    /// Recovers those whose counter stands still, and those known to be gone.
-    fn recover(&self, fence: Fence, liveness: &mut Liveness) -> Result<()> {
-        let generations: Vec<Generation> =
-            self.parts.store.generations()?.into_iter().filter(|known| known.standing != Standing::Dead).collect();
-        let counters: Vec<_> = generations.iter().map(|known| (known.id, known.counter)).collect();
-        let now = self.now();
-        liveness.observe(&counters, now);
-        let silent = liveness.dead(now, self.parts.config.dead_after);
-        for known in generations.iter().filter(|known| known.id != self.me) {
-            if known.gone || silent.contains(&known.id) {
-                self.recover_one(fence, known)?;
+        if begins {
+            self.anew = true;
+            // Unless a look is under way.
+            if let Some(timer) = self.recovery.take() {
+                ctx.cancel_future(timer);
+                ctx.notify(Look);
             }
         }
-        Ok(())
     }
 
-    fn recover_one(&self, fence: Fence, dead: &Generation) -> Result<()> {
-        let Some(recovered) = self.parts.store.recover(fence, dead.id)? else { return Ok(()) };
-        log::info!(
-            "recovered generation {} of node {}: {} tasks scheduled again, {} unknown",
-            dead.id,
-            dead.node,
-            recovered.scheduled.len(),
-            recovered.unknown.len()
-        );
-        for id in &recovered.unknown {
-            log::warn!("task {id} is unknown: its executor died in mid-call; settle it with resolve");
+    /// Lets the dead be recovered, as long as this node is master.
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        let Some(epoch) = self.flag.epoch_at(self.now()) else { return self.look_later(ctx) };
+        let mut liveness = self.liveness.take().unwrap_or_default();
+        if std::mem::take(&mut self.anew) {
+            liveness.start_anew();
         }
-        self.parts.status.hint(recovered.scheduled);
-        Ok(())
+        let recovery = Recovery { parts: self.parts.clone(), fence: Fence { epoch, generation: self.set.generation } };
+        let begun = self.vital.begin();
+        let done = blocking(move || Ok(recovery.run(liveness))).into_actor(self).map(|seen, actor, ctx| {
+            drop(begun);
+            actor.liveness = seen.ok();
+            actor.look_later(ctx);
+        });
+        ctx.spawn(done);
+    }
+
+    fn look_later(&mut self, ctx: &mut Context<Self>) {
+        self.recovery = Some(ctx.notify_later(Look, self.parts.config.resolve));
     }
 
     fn now(&self) -> Mono {
         self.parts.metrics.clock().mono()
+    }
+}
+
+/// One look at mastership, on the thread of the lease.
+struct Resolve {
+    me: GenerationId,
+    flag: Mastership,
+    renew: bool,
+    /// This node could not claim anything.
+    stuck: bool,
+    parts: Parts,
+}
+
+impl Resolve {
+    fn run(&self) -> Result<Mastership> {
+        let sent = self.parts.metrics.clock().mono();
+        match self.flag.epoch_at(sent) {
+            Some(_) if self.stuck || !self.renew => Ok(self.flag),
+            Some(epoch) => self.renewed(epoch, sent),
+            None if self.stuck => Ok(Mastership::Follower),
+            None => self.elected(sent),
+        }
+    }
+
+    fn renewed(&self, epoch: Epoch, sent: Mono) -> Result<Mastership> {
+        if self.parts.store.renew(Fence { epoch, generation: self.me }, self.parts.config.lease)? {
+            return Ok(Mastership::granted(epoch, sent, self.parts.config.lease, MARGIN));
+        }
+        log::warn!("generation {} was deposed from epoch {epoch}", self.me);
+        Ok(Mastership::Follower)
+    }
+
+    fn elected(&self, sent: Mono) -> Result<Mastership> {
+        match self.parts.store.take_over(self.me, self.parts.config.lease)? {
+            TakeOver::Won(epoch) => {
+                log::info!("generation {} is master in epoch {epoch}", self.me);
+                Ok(Mastership::granted(epoch, sent, self.parts.config.lease, MARGIN))
+            }
+            TakeOver::Lost => Ok(Mastership::Follower),
+        }
     }
 }
 
@@ -206,6 +217,7 @@ impl Actor for MasterResolver {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.notify(Tick);
+        self.look_later(ctx);
     }
 }
 
@@ -216,6 +228,15 @@ impl Handler<Tick> for MasterResolver {
         self.timer = None;
         let pass = self.pass();
         ctx.spawn(pass);
+    }
+}
+
+impl Handler<Look> for MasterResolver {
+    type Result = ();
+
+    fn handle(&mut self, _: Look, ctx: &mut Self::Context) {
+        self.recovery = None;
+        self.look(ctx);
     }
 }
 
