@@ -28,7 +28,20 @@ pub fn report(parts: &Parts, generation: GenerationId) -> Result<()> {
         calls: metrics.calls.get(),
         actors: metrics.actor_figures(),
     };
+    if look.ended.is_some() {
+        warn_of_loss(&snapshot);
+    }
     parts.store.report(generation, &Report { snapshot, current: look.current, ended: look.ended })
+}
+
+/// Once a minute: what waits in the topic may be gone before it is stored.
+fn warn_of_loss(snapshot: &Snapshot) {
+    let Some(retention_ms) = snapshot.queue_retention_ms.filter(|ms| snapshot.queue_age_ms > ms / 2) else { return };
+    log::error!(
+        "submissions have waited in the topic for {} s, and it keeps them for {} s only",
+        snapshot.queue_age_ms / 1_000,
+        retention_ms / 1_000
+    );
 }
 
 /// A generation begins: what was reported so far of the current minute is its predecessor's.

@@ -31,3 +31,4 @@ mod reports;
 mod settings;
 mod stop;
 mod tls;
+mod topic_setup;

@@ -7,7 +7,6 @@ use rdkafka::client::ClientContext;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::statistics::Statistics;
 
-use super::reading::Starts;
 use crate::domain::time::{Timestamp, millis_of};
 
 /// How far this node's reading is behind.
@@ -24,12 +23,12 @@ pub struct Lag {
 pub struct Ends(Mutex<BTreeMap<i32, i64>>);
 
 impl Ends {
-    /// What lies between these positions and the ends.
-    pub fn lag(&self, positions: &Starts, oldest: Option<Timestamp>, now: Timestamp) -> Lag {
+    /// What lies between these partitions' next offsets and their ends.
+    pub fn lag(&self, next: &BTreeMap<i32, Option<i64>>, oldest: Option<Timestamp>, now: Timestamp) -> Lag {
         let ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let behind = |(partition, next): (&i32, &Option<i64>)| Some((ends.get(partition)? - (*next)?).max(0));
         Lag {
-            records: positions.partitions.iter().filter_map(behind).sum(),
+            records: next.iter().filter_map(behind).sum(),
             age_ms: oldest.map_or(0, |oldest| millis_of(now.since(oldest))),
         }
     }
@@ -61,12 +60,9 @@ mod tests {
     #[test]
     fn the_lag_is_what_lies_before_the_ends() {
         let ends = Ends(Mutex::new([(0, 10), (1, 7), (2, 5)].into()));
-        let positions = Starts {
-            topic_id: "t".to_owned(),
-            partitions: [(0, Some(4)), (1, Some(9)), (2, None), (3, Some(1))].into(),
-        };
+        let next = [(0, Some(4)), (1, Some(9)), (2, None), (3, Some(1))].into();
         let at = |ms: i64| Timestamp::from_micros(ms * 1_000);
-        assert_eq!(ends.lag(&positions, Some(at(40)), at(100)), Lag { records: 6, age_ms: 60 });
-        assert_eq!(Ends::default().lag(&positions, None, at(100)), Lag::default());
+        assert_eq!(ends.lag(&next, Some(at(40)), at(100)), Lag { records: 6, age_ms: 60 });
+        assert_eq!(Ends::default().lag(&next, None, at(100)), Lag::default());
     }
 }

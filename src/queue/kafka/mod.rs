@@ -112,10 +112,7 @@ impl KafkaQueue {
 
     /// How far this node's reading is behind at `now`, by the database's clock.
     pub fn lag(&self, now: Timestamp) -> Lag {
-        match self.positions() {
-            Some(positions) => self.shared.ends.lag(&positions, self.shared.reading.oldest(), now),
-            None => Lag::default(),
-        }
+        self.shared.ends.lag(&self.shared.reading.next_offsets(), self.shared.reading.oldest(), now)
     }
 
     /// How long the topic keeps records; `None`: for ever, or nobody knows.

@@ -144,7 +144,7 @@ impl Reader {
                 WAIT
             }
             Ok(None) => {
-                log::error!("there is no topic {topic}; make it, or let it be made with --kafka-create-topics true");
+                log::error!("there is no topic {topic}; make it, or let it be made with --kafka-create-topics=true");
                 AGAIN
             }
             Err(cause) => {

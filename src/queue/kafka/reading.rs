@@ -141,6 +141,11 @@ impl Reading {
         Some(Starts { topic_id, partitions: free.map(|(id, partition)| (*id, partition.next)).collect() })
     }
 
+    /// Each partition's next offset, as if what is being stored now were stored.
+    pub fn next_offsets(&self) -> BTreeMap<i32, Option<i64>> {
+        self.state().partitions.iter().map(|(id, partition)| (*id, partition.next)).collect()
+    }
+
     /// One record of a partition. False: there is no room any more, read no further for now.
     pub fn push(&self, round: u64, partition: i32, record: Read) -> bool {
         let mut state = self.state();
@@ -340,6 +345,7 @@ mod tests {
         reading.push(round, 0, read(1));
         let held = reading.take(1).unwrap();
         assert_eq!(reading.positions(), Some(starts(&[(1, Some(1))])));
+        assert_eq!(reading.next_offsets(), [(0, Some(2)), (1, Some(1))].into());
         drop(held);
         assert_eq!(reading.positions(), Some(starts(&[(0, Some(2)), (1, Some(1))])));
     }

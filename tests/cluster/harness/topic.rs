@@ -63,9 +63,15 @@ impl Topic {
 
     /// Makes it, with one partition.
     pub fn make(&self) {
+        self.make_with(&[]);
+    }
+
+    /// The same with settings of its own.
+    pub fn make_with(&self, settings: &[(&str, &str)]) {
         use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
         let admin: AdminClient<rdkafka::client::DefaultClientContext> = self.client().create().unwrap();
-        let topic = [NewTopic::new(&self.name, 1, TopicReplication::Fixed(1))];
+        let new = NewTopic::new(&self.name, 1, TopicReplication::Fixed(1));
+        let topic = [settings.iter().fold(new, |topic, (name, value)| topic.set(name, value))];
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(admin.create_topics(&topic, &AdminOptions::new())).unwrap().remove(0).unwrap();
     }
