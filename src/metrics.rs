@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 use crate::clock::Clock;
 use crate::domain::buckets::{BOUNDS_US, Buckets};
 use crate::domain::figures::{ActorFigures, Figures};
+use crate::domain::mastership::Mastership;
 use crate::domain::time::{Mono, millis_of};
 
 /// The six actors.
@@ -102,6 +104,8 @@ pub struct Metrics {
     pub queue_depth: IntGauge,
     /// Calls under way.
     pub calls: IntGauge,
+    master: IntGauge,
+    mastership: Mutex<Mastership>,
     actors: Vec<ActorMetrics>,
 }
 
@@ -126,6 +130,8 @@ impl Metrics {
             clock_steps: made.counter("database_clock_steps_total", "Times the database's clock was set.")?,
             queue_depth: made.gauge("queue_depth", "Submissions that wait for their commit.")?,
             calls: made.gauge("calls_in_flight", "Calls under way.")?,
+            master: made.gauge("master", "1 while this node may claim as master, by its own clock.")?,
+            mastership: Mutex::default(),
             actors,
             clock,
             registry,
@@ -177,11 +183,19 @@ impl Metrics {
         self.actors.iter().map(figures).collect()
     }
 
+    /// What this node knows of its own mastership from now on.
+    pub fn reigns(&self, mastership: Mastership) {
+        *self.mastership.lock().unwrap_or_else(PoisonError::into_inner) = mastership;
+    }
+
     /// Everything in the Prometheus text format.
     ///
     /// # Errors
     /// It cannot be encoded: a fault of this file.
     pub fn text(&self) -> Result<String, prometheus::Error> {
+        // At the moment of the question: trust ends by itself, whoever is stuck.
+        let mastership = *self.mastership.lock().unwrap_or_else(PoisonError::into_inner);
+        self.master.set(i64::from(mastership.epoch_at(self.clock.mono()).is_some()));
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }

@@ -132,6 +132,7 @@ impl MasterResolver {
     fn change(&mut self, flag: Mastership, ctx: &mut Context<Self>) {
         let begins = matches!(flag, Mastership::Master { epoch, .. } if !self.flag.is_of(epoch));
         self.flag = flag;
+        self.parts.metrics.reigns(flag);
         if self.dispatcher.try_send(MasterChanged { flag }).is_err() {
             // It will be told again: the flag is sent with every renewal.
             log::debug!("the dispatcher could not be told who is master");

@@ -28,6 +28,7 @@ use super::status::Ears;
 use super::timer::Timer;
 use super::vital::{Pass, Ping};
 use crate::domain::GenerationId;
+use crate::domain::mastership::Mastership;
 use crate::domain::time::Mono;
 use crate::metrics::ActorName;
 use crate::store::{Fence, NewGeneration, Result, Store};
@@ -150,6 +151,7 @@ impl Supervisor {
         let Some(running) = self.running.take_if(|running| running.set.generation == generation) else { return };
         log::error!("{} of generation {generation} {how}: the actors are restarted", actor.word());
         self.parts.status.down();
+        self.parts.metrics.reigns(Mastership::Follower);
         running.arbiters.iter().for_each(|arbiter| {
             arbiter.stop();
         });
@@ -232,6 +234,7 @@ impl Supervisor {
             running.arbiters.iter().for_each(|arbiter| {
                 arbiter.stop();
             });
+            parts.metrics.reigns(Mastership::Follower);
             resign(Arc::clone(&parts.store), running.set.generation, "stopped".to_owned()).await;
             if tokio::time::timeout(deadline, join(running.set.calls.retire(), earlier)).await.is_err() {
                 log::warn!(
