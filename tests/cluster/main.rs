@@ -24,6 +24,7 @@ mod bad_input;
 mod command_line;
 mod crash;
 mod disk_full;
+mod faults;
 mod firing;
 mod kafka;
 mod nodes;

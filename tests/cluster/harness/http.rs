@@ -1,7 +1,11 @@
 //! A small HTTP client that shows everything: no status is an error, nothing is followed.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use ureq::http::Request;
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What came back.
 #[derive(Debug, Clone)]
@@ -31,11 +35,23 @@ pub fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -
 
 /// One request; an error if there is no answer, as from a node that was killed.
 pub fn try_request(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, ureq::Error> {
+    try_within(PATIENCE, (method, url), headers, body)
+}
+
+/// The same with an end to the patience.
+pub fn try_within(
+    patience: Duration,
+    (method, url): (&str, &str),
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Answer, ureq::Error> {
     let mut request = Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let mut answer = agent().run(request.body(body)?)?;
+    let agent = agent();
+    let request = agent.configure_request(request.body(body)?).timeout_global(Some(patience)).build();
+    let mut answer = agent.run(request)?;
     let headers = answer
         .headers()
         .iter()
@@ -64,7 +80,6 @@ fn agent() -> ureq::Agent {
             .max_redirects(0)
             .proxy(None)
             .allow_non_standard_methods(true)
-            .timeout_global(Some(std::time::Duration::from_secs(30)))
             .build()
             .new_agent();
     }

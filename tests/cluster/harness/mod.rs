@@ -3,6 +3,9 @@
 pub mod cluster;
 pub mod database;
 pub mod http;
+pub mod judge;
+pub mod load;
+pub mod look;
 pub mod node;
 pub mod proxy;
 pub mod receiver;

@@ -14,13 +14,16 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_task-scheduler");
 /// Longest wait for a node to be ready, or to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+const SILENT: [(&str, &str); 1] = [("RUST_LOG", "off")];
+
 /// Killed when it is dropped; its log is shown if the test has failed.
 pub struct Node {
     child: Child,
     address: SocketAddr,
     folder: PathBuf,
     arguments: Vec<String>,
-    filter: &'static str,
+    /// Of its process, besides the test's own.
+    environment: Vec<(String, String)>,
     log: PathBuf,
     _own: Option<tempfile::TempDir>,
 }
@@ -49,6 +52,14 @@ impl Node {
         node
     }
 
+    /// The same with these variables in its environment.
+    pub fn starting_in(environment: &[(&str, &str)], flags: &[&str]) -> Self {
+        let own = tempfile::tempdir().unwrap();
+        let mut node = Self::launched_with(&own.path().join("data"), flags, environment);
+        node._own = Some(own);
+        node
+    }
+
     /// In a folder of the test's.
     pub fn in_folder(folder: &Path, flags: &[&str]) -> Self {
         let mut node = Self::launched(folder, flags);
@@ -58,7 +69,7 @@ impl Node {
 
     /// With a silent log, in a folder of the caller's.
     pub fn silent(folder: &Path) -> Self {
-        let mut node = Self::launched_with(folder, &[], "off");
+        let mut node = Self::launched_with(folder, &[], &SILENT);
         node.until_ready();
         node
     }
@@ -66,17 +77,17 @@ impl Node {
     /// The same with further flags, in a folder of its own.
     pub fn silent_with(flags: &[&str]) -> Self {
         let own = tempfile::tempdir().unwrap();
-        let mut node = Self::launched_with(&own.path().join("data"), flags, "off");
+        let mut node = Self::launched_with(&own.path().join("data"), flags, &SILENT);
         node._own = Some(own);
         node.until_ready();
         node
     }
 
     fn launched(folder: &Path, flags: &[&str]) -> Self {
-        Self::launched_with(folder, flags, "info")
+        Self::launched_with(folder, flags, &[])
     }
 
-    fn launched_with(folder: &Path, flags: &[&str], filter: &'static str) -> Self {
+    fn launched_with(folder: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Self {
         let address = free_address();
         let listens = flags.contains(&"--listen");
         let mut arguments: Vec<String> = vec!["node".to_owned(), "--data-dir".to_owned(), folder.display().to_string()];
@@ -90,8 +101,10 @@ impl Node {
             .map_or(address, |at| format!("127.0.0.1:{}", flags[at + 1].rsplit(':').next().unwrap()).parse().unwrap());
         let log =
             std::env::temp_dir().join(format!("task-scheduler-test-{}-{}.log", std::process::id(), address.port()));
-        let child = launch(&arguments, filter, &log);
-        Self { child, address, folder: folder.to_owned(), arguments, filter, log, _own: None }
+        let environment: Vec<(String, String)> =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let child = launch(&arguments, &environment, &log);
+        Self { child, address, folder: folder.to_owned(), arguments, environment, log, _own: None }
     }
 
     /// The URL of a path.
@@ -128,7 +141,7 @@ impl Node {
     /// Starts it again after a kill, in the same place; how long it took until it was ready.
     pub fn restart(&mut self) -> Duration {
         let began = Instant::now();
-        self.child = launch(&self.arguments, self.filter, &self.log);
+        self.child = launch(&self.arguments, &self.environment, &self.log);
         self.until_ready();
         began.elapsed()
     }
@@ -182,12 +195,13 @@ impl Drop for Node {
     }
 }
 
-fn launch(arguments: &[String], filter: &str, log: &Path) -> Child {
+fn launch(arguments: &[String], environment: &[(String, String)], log: &Path) -> Child {
     let log = File::options().create(true).append(true).open(log).unwrap();
     Command::new(PROGRAM)
         .args(arguments)
         .env_remove("TASK_SCHEDULER_CONFIG")
-        .env("RUST_LOG", filter)
+        .env("RUST_LOG", "info")
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)

@@ -110,6 +110,11 @@ impl Receiver {
         self.inner.calls.lock().unwrap().clone()
     }
 
+    /// How many calls have come so far.
+    pub fn count(&self) -> usize {
+        self.inner.calls.lock().unwrap().len()
+    }
+
     /// Most calls that were being answered at once.
     pub fn at_once(&self) -> usize {
         self.inner.open.lock().unwrap().1

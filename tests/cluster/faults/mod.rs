@@ -1,0 +1,258 @@
+//! Faults under load, each judged by what the receiver got: `TASK_SCHEDULER_TEST_LONG=1` runs the full counts in both
+//! shapes of a cluster, otherwise each fault comes once, mostly without Kafka.
+
+mod clocks;
+mod cut;
+mod database;
+mod executor;
+mod kill;
+mod master;
+mod rolling;
+mod start;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use uuid::Uuid;
+
+use crate::harness::cluster::Cluster;
+use crate::harness::judge::{Bars, Evidence, Fault};
+use crate::harness::load::Load;
+use crate::harness::look::{Held, Look};
+use crate::harness::proxy::Proxy;
+use crate::harness::{Answer, Call, Node, Receiver, http};
+use crate::services::{kafka, postgres};
+
+const SOON: Duration = Duration::from_secs(20);
+const LEASE: Duration = Duration::from_secs(3);
+const DEAD_AFTER: Duration = Duration::from_secs(3);
+/// On top of what a fault takes by its nature.
+const MORE: Duration = Duration::from_millis(1_500);
+/// Until a new submission is called that is due at once.
+const NEW: Duration = Duration::from_secs(3);
+const NODES: usize = 3;
+
+/// How submissions come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// Into the database.
+    Plain,
+    /// Over a topic.
+    Topic,
+}
+
+fn is_long() -> bool {
+    std::env::var_os("TASK_SCHEDULER_TEST_LONG").is_some()
+}
+
+/// The count of a row: in the short form once.
+fn times(long: usize) -> usize {
+    if is_long() { long } else { 1 }
+}
+
+/// Both in the long form.
+fn shapes() -> &'static [Shape] {
+    if is_long() { &[Shape::Plain, Shape::Topic] } else { &[Shape::Plain] }
+}
+
+/// How a field is laid out.
+struct Layout<'a> {
+    shape: Shape,
+    /// Flags of every node.
+    flags: &'a [&'a str],
+    /// Every node has a proxy of its own between it and the database.
+    proxied: bool,
+    /// Variables of each node.
+    environments: &'a [[(&'a str, &'a str); 3]],
+}
+
+impl Layout<'_> {
+    /// As it comes.
+    fn of(shape: Shape) -> Self {
+        Self { shape, flags: &[], proxied: false, environments: &[] }
+    }
+}
+
+/// Three nodes under load, watched.
+struct Field {
+    cluster: Cluster,
+    proxies: Vec<Proxy>,
+    receiver: Receiver,
+    load: Load,
+    look: Look,
+    faults: Vec<Fault>,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Field {
+    /// On the servers of this test binary; `None` where one is not to be had.
+    fn start(layout: &Layout<'_>) -> Option<Self> {
+        Self::on(postgres::server()?, layout)
+    }
+
+    /// The same on another database server. The receiver answers at once, on `/slow` the first call of a task after 4 s.
+    fn on(server: &postgres::Server, layout: &Layout<'_>) -> Option<Self> {
+        let topic = topic_flags(layout.shape)?;
+        let alone = alone();
+        let url = server.schema();
+        let proxies: Vec<Proxy> = (0..NODES).filter(|_| layout.proxied).map(|_| Proxy::to(server.address())).collect();
+        let starting = |n: usize| {
+            let way = proxies.get(n).map_or(server.address(), Proxy::address);
+            let (url, name) = (url.replacen(&server.address().to_string(), &way.to_string(), 1), format!("node-{n}"));
+            let topic: Vec<&str> = topic.iter().map(String::as_str).collect();
+            let environment = layout.environments.get(n).map_or(&[][..], |own| own);
+            let flags = [&["--database-url", &url, "--name", &name], &topic[..], layout.flags].concat();
+            Node::starting_in(environment, &flags)
+        };
+        let mut nodes: Vec<Node> = (0..NODES).map(starting).collect();
+        nodes.iter_mut().for_each(Node::until_ready);
+        let cluster = Cluster { url, nodes };
+        let receiver = Receiver::answering(slow);
+        let mut look = Look::at(&cluster.url);
+        look.trace();
+        let load = Load::start(&cluster, &receiver.url("/"));
+        Some(Self { cluster, proxies, receiver, load, look, faults: Vec::new(), _alone: alone })
+    }
+
+    /// Waits until all nodes live, one is master, nothing is overdue and nobody waits to be recovered.
+    fn quiet(&mut self) {
+        let condition = format!(
+            "(SELECT count(*) FROM generation WHERE state = 0) = {NODES} AND NOT EXISTS (SELECT FROM generation WHERE state = 1) \
+             AND EXISTS (SELECT FROM master_lease WHERE generation IS NOT NULL AND expires_at > now_us()) \
+             AND NOT EXISTS (SELECT FROM task WHERE due_at < now_us() - 500000)"
+        );
+        until("all is quiet again", || self.look.holds(&condition));
+    }
+
+    /// A load that is in full swing, at a moment that nothing announces.
+    fn swing(&mut self) {
+        self.quiet();
+        std::thread::sleep(rand::random_range(Duration::from_millis(500)..Duration::from_millis(1_500)));
+    }
+
+    /// The number of the master.
+    fn master(&mut self) -> usize {
+        let mut found = None;
+        until("one is master", || {
+            let master = self.look.master();
+            found = (0..NODES).find(|node| master.is_some() && self.look.generation(*node) == master);
+            found.is_some()
+        });
+        found.unwrap()
+    }
+
+    /// Does something to a node, which says when it was done, and looks right after what its generation holds: twice,
+    /// since the database may still be at what it was sent before.
+    fn fault(&mut self, node: usize, returns: bool, bars: Bars, act: impl FnOnce(&mut Self) -> SystemTime) -> Uuid {
+        let generation = self.look.generation(node).expect("a living node");
+        let at = act(self);
+        let mut held = self.look.held(generation);
+        std::thread::sleep(Duration::from_millis(300));
+        held.add(self.look.held(generation));
+        self.faults.push(Fault { at, end: None, generation: Some(generation), held, given: [].into(), returns, bars });
+        generation
+    }
+
+    /// Kills the process; just before that.
+    fn kill(&mut self, node: usize) -> SystemTime {
+        let at = SystemTime::now();
+        self.cluster.nodes[node].kill();
+        at
+    }
+
+    /// Sends a signal; just before that.
+    fn signal(&self, node: usize, name: &str) -> SystemTime {
+        let at = SystemTime::now();
+        self.cluster.nodes[node].signal(name);
+        at
+    }
+
+    /// What the last fault has found.
+    fn held(&self) -> &Held {
+        &self.faults.last().expect("a fault").held
+    }
+
+    /// Waits until another than `generation` is master; how long that took from the last fault on.
+    fn until_deposed(&mut self, generation: Uuid) -> Duration {
+        until("another is master", || self.look.master().is_some_and(|now| now != generation));
+        self.since_fault()
+    }
+
+    /// Waits until `generation` is dead; how long that took from the last fault on.
+    fn until_dead(&mut self, generation: Uuid) -> Duration {
+        until("it is declared dead", || self.look.is_dead(generation));
+        self.since_fault()
+    }
+
+    fn since_fault(&self) -> Duration {
+        self.faults.last().expect("a fault").at.elapsed().unwrap_or_default()
+    }
+
+    /// Ends the load, waits until every task has come to its end, and gathers what there is to judge.
+    fn end(mut self) -> Evidence {
+        self.quiet();
+        let end = SystemTime::now();
+        let ledger = self.load.end();
+        let all = format!("(SELECT count(*) FROM task_history) = {} AND NOT EXISTS (SELECT FROM task)", ledger.len());
+        until("every task has come to its end", || self.look.holds(&all));
+        for fault in &mut self.faults {
+            if let Some(generation) = fault.generation {
+                fault.given = self.look.claimed_for(generation).difference(&fault.held.claimed).copied().collect();
+            }
+        }
+        let overtaken = "SELECT (SELECT count(*) FROM test_claim WHERE epoch <> fence) + \
+            (SELECT count(*) FROM test_claim c JOIN master_term t ON t.epoch = c.epoch + 1 WHERE c.at > t.elected_at)";
+        let unbroken = "(SELECT count(*) = max(epoch) AND min(epoch) = 1 FROM master_term)";
+        assert!(self.look.holds(unbroken), "epochs rise by one");
+        Evidence {
+            faults: self.faults,
+            ledger,
+            calls: self.receiver.calls(),
+            end,
+            states: self.look.states(),
+            unknown: self.look.ids("SELECT id FROM test_unknown"),
+            overtaken: self.look.number(overtaken),
+        }
+    }
+}
+
+/// One at a time: each is meant to have the machine for itself, as far as the other tests let it.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A topic of the caller's own, as far as its shape has one; `None` where there is no server for it.
+fn topic_flags(shape: Shape) -> Option<Vec<String>> {
+    if shape == Shape::Plain {
+        return Some(Vec::new());
+    }
+    let server = kafka::server()?;
+    let flags =
+        ["--kafka-brokers", &server.brokers(), "--submission-topic", &server.topic(), "--kafka-partitions", "6"];
+    Some(flags.map(str::to_owned).into())
+}
+
+fn slow(call: &Call, before: usize) -> Answer {
+    let first_slow = call.path == "/slow" && before == 0;
+    let after = if first_slow { Duration::from_secs(4) } else { Duration::ZERO };
+    Answer { after, ..Answer::status(204) }
+}
+
+/// The node takes itself for the master. One that does not answer does not.
+fn reigns(node: &Node) -> bool {
+    let answer = http::try_request("GET", &node.url("/metrics"), &[], b"");
+    answer
+        .is_ok_and(|answer| String::from_utf8_lossy(&answer.body).lines().any(|line| line == "task_scheduler_master 1"))
+}
+
+/// Looks at the database a few times a second.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    crate::harness::node::until(what, SOON * 2, || {
+        let held = holds();
+        if !held {
+            std::thread::sleep(Duration::from_millis(15));
+        }
+        held
+    });
+}

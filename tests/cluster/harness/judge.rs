@@ -1,0 +1,211 @@
+//! One judge for all faults: what the receiver got, against what was accepted and what stood in the database at each fault.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, SystemTime};
+
+use uuid::Uuid;
+
+use super::Call;
+use super::load::{Accepted, Ledger, RATE};
+use super::look::Held;
+
+const SLOTS: usize = 256;
+/// A start record stands this long before its instant.
+const START_LEAD_MS: usize = 20;
+const SUCCEEDED: i16 = 2;
+const UNKNOWN: i16 = 4;
+
+/// How long nothing may be started after a fault, and how late a task may be. `Duration::MAX`: as it comes.
+#[derive(Debug, Clone, Copy)]
+pub struct Bars {
+    /// Between two starts, whatever tasks.
+    pub starts: Duration,
+    /// Stored before the fault, and never claimed for the node of the fault.
+    pub stored: Duration,
+    /// Claimed for that node.
+    pub held: Duration,
+    /// Submitted after the fault, from when they are due.
+    pub new: Duration,
+}
+
+/// Something was done to a node, or to all of them.
+#[derive(Debug)]
+pub struct Fault {
+    pub at: SystemTime,
+    /// No start is expected from then on, if it is not the next fault's instant or the end of the load.
+    pub end: Option<SystemTime>,
+    /// Whose; none if nobody is to be declared dead.
+    pub generation: Option<Uuid>,
+    /// What that had claimed then.
+    pub held: Held,
+    /// And what it was given later.
+    pub given: HashSet<Uuid>,
+    /// The process goes on later, and may make its calls then.
+    pub returns: bool,
+    pub bars: Bars,
+}
+
+/// All that a row of faults has left.
+#[derive(Debug)]
+pub struct Evidence {
+    pub faults: Vec<Fault>,
+    pub ledger: Ledger,
+    pub calls: Vec<Call>,
+    /// When the load ended.
+    pub end: SystemTime,
+    /// State and last owner of every task.
+    pub states: HashMap<Uuid, (i16, Option<Uuid>)>,
+    /// Every task that ever became unknown.
+    pub unknown: HashSet<Uuid>,
+    /// Claims of an epoch that were committed when the fence had gone on.
+    pub overtaken: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Class {
+    Stored,
+    Held,
+    New,
+}
+
+/// Lateness by class, and what was later than its bar.
+#[derive(Default)]
+struct Late {
+    longest: [Duration; 3],
+    beyond: Vec<String>,
+    /// Unknown, and then called by the node of the fault itself when it went on.
+    by_itself: usize,
+}
+
+impl Evidence {
+    /// How often a task was received.
+    pub fn times(&self) -> HashMap<Uuid, usize> {
+        let mut times = HashMap::new();
+        for call in &self.calls {
+            *times.entry(id(call)).or_default() += 1;
+        }
+        times
+    }
+
+    fn first_calls(&self) -> HashMap<Uuid, SystemTime> {
+        let mut first: HashMap<Uuid, SystemTime> = HashMap::new();
+        for call in &self.calls {
+            first.entry(id(call)).and_modify(|at| *at = (*at).min(call.at)).or_insert(call.at);
+        }
+        first
+    }
+
+    fn with_start_record(&self) -> HashSet<Uuid> {
+        self.faults.iter().flat_map(|fault| fault.held.started.iter().copied()).collect()
+    }
+
+    /// Prints the figures, and judges them.
+    pub fn judge(&self, row: &str) {
+        let (times, late, started) = (self.times(), self.late(), self.with_start_record());
+        let count = |id: &Uuid| times.get(id).copied().unwrap_or(0);
+        let state = |id: &Uuid| self.states.get(id).map(|(state, _)| *state);
+        let of = |is: &dyn Fn(&Uuid, &Accepted) -> bool| -> Vec<Uuid> {
+            self.ledger.iter().filter(|(id, task)| is(id, task)).map(|(id, _)| *id).collect()
+        };
+        let lost = of(&|id, _| {
+            !(count(id) > 0 && matches!(state(id), Some(SUCCEEDED | UNKNOWN)) || state(id) == Some(UNKNOWN))
+        });
+        let early = self.calls.iter().filter(|call| self.ledger.get(&id(call)).is_some_and(|t| call.at < t.earliest));
+        let early = early.count();
+        let doubled_once = of(&|id, task| task.at_most_once && count(id) > 1);
+        let doubled_least = of(&|id, task| !task.at_most_once && count(id) > 1);
+        let unknown = of(&|id, _| state(id) == Some(UNKNOWN));
+        let never_sent = unknown.iter().filter(|id| count(id) == 0).count();
+        let held: usize = self.faults.iter().map(|fault| fault.held.claimed.len()).sum();
+        let gap = self.gap();
+        println!(
+            "{row}: {} faults, {} tasks, {} calls; lost {}, early {early}, at_most_once doubled {}, at_least_once doubled {}; \
+             held at a fault {held} ({} with a start record), ever unknown {}, unknown at the end {} ({never_sent} never sent), \
+             called late by the node itself {}; longest time without a start {:?}; longest lateness: stored {:?}, \
+             held {:?}, new {:?}; claims under an ended epoch {}",
+            self.faults.len(),
+            self.ledger.len(),
+            self.calls.len(),
+            lost.len(),
+            doubled_once.len(),
+            doubled_least.len(),
+            started.len(),
+            self.unknown.len(),
+            unknown.len(),
+            late.by_itself,
+            gap.0,
+            late.longest[Class::Stored as usize],
+            late.longest[Class::Held as usize],
+            late.longest[Class::New as usize],
+            self.overtaken,
+        );
+        assert!(lost.is_empty(), "{lost:?}");
+        assert_eq!(early, 0);
+        assert!(doubled_once.is_empty(), "{doubled_once:?}");
+        assert!(doubled_least.iter().all(|id| started.contains(id)), "doubled without a start record at a fault");
+        assert!(self.unknown.iter().all(|id| started.contains(id)), "unknown without a start record at a fault");
+        let wrong = self.unknown.iter().filter(|id| !self.ledger.get(id).is_some_and(|task| task.at_most_once));
+        assert_eq!(wrong.count(), 0, "at_least_once is fired again");
+        let most = self.faults.len() * (RATE * START_LEAD_MS / 1_000 + SLOTS);
+        assert!(never_sent <= most, "{never_sent} unknown were never sent");
+        assert_eq!(self.overtaken, 0, "claims under an ended epoch");
+        assert!(gap.1.is_empty(), "{:?}", gap.1);
+        assert!(
+            late.beyond.is_empty(),
+            "{} late, as {:?}",
+            late.beyond.len(),
+            &late.beyond[..late.beyond.len().min(5)]
+        );
+    }
+
+    /// The longest time without any start from a fault to the next or to the end of the load, and those beyond their bars.
+    fn gap(&self) -> (Duration, Vec<String>) {
+        let mut calls: Vec<SystemTime> = self.calls.iter().map(|call| call.at).collect();
+        calls.sort();
+        let (mut longest, mut beyond) = (Duration::ZERO, Vec::new());
+        for (n, fault) in self.faults.iter().enumerate() {
+            let end = fault.end.unwrap_or_else(|| self.faults.get(n + 1).map_or(self.end, |next| next.at));
+            let mut at = vec![fault.at];
+            at.extend(calls.iter().filter(|at| (fault.at..end).contains(*at)));
+            at.push(end);
+            let gap = at.windows(2).map(|pair| pair[1].duration_since(pair[0]).unwrap()).max().unwrap();
+            longest = longest.max(gap);
+            if gap > fault.bars.starts {
+                beyond.push(format!("no start for {gap:?} after fault {}", n + 1));
+            }
+        }
+        (longest, beyond)
+    }
+
+    fn late(&self) -> Late {
+        let mut late = Late::default();
+        for (id, called) in self.first_calls() {
+            let Some(task) = self.ledger.get(&id) else { continue };
+            let Some(fault) = self.faults.iter().rev().find(|fault| fault.at <= called) else { continue };
+            let by = called.duration_since(task.due.max(fault.at)).unwrap_or_default();
+            let of_node = fault.held.claimed.contains(&id) || fault.given.contains(&id);
+            let (class, bar) = if of_node {
+                (Class::Held, fault.bars.held)
+            } else if task.answered < fault.at {
+                (Class::Stored, fault.bars.stored)
+            } else {
+                (Class::New, fault.bars.new)
+            };
+            // Nobody else may call it: it was unknown, and came when its node went on.
+            if by > bar && fault.returns && fault.held.started.contains(&id) && self.unknown.contains(&id) {
+                late.by_itself += 1;
+                continue;
+            }
+            let longest = &mut late.longest[class as usize];
+            *longest = by.max(*longest);
+            if by > bar {
+                late.beyond.push(format!("{id} {class:?} {by:?} of {bar:?} {task:?} after {:?}", fault.at));
+            }
+        }
+        late
+    }
+}
+
+fn id(call: &Call) -> Uuid {
+    call.header("x-task-id").unwrap().parse().unwrap()
+}
