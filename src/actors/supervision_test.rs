@@ -212,6 +212,38 @@ fn the_executor_killed_in_every_way() {
 }
 
 #[test]
+fn a_reign_whose_dispatcher_is_stuck_is_not_prolonged() {
+    // The Supervisor would notice much later.
+    let config = ActorsConfig {
+        stall_after: Duration::from_mins(1),
+        lease: Duration::from_secs(1),
+        renew: Duration::from_millis(200),
+        ..ActorsConfig::default()
+    };
+    System::new().block_on(async move {
+        let mut rig = Rig::start(config);
+        rig.until_working().await;
+        let reigns = |wanted: bool| {
+            let metrics = Arc::clone(&rig.parts.metrics);
+            let shown = if wanted { "task_scheduler_master 1" } else { "task_scheduler_master 0" };
+            let seen = async move {
+                while !metrics.text().unwrap().lines().any(|line| line == shown) {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(10), seen)
+        };
+        reigns(true).await.expect("it is master");
+        rig.supervisor.send(BreakActor { actor: ActorName::Dispatcher, how: Break::Stall }).await.unwrap();
+        reigns(false).await.expect("it is master no more");
+        let epoch = rig.parts.store.epoch().unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(rig.parts.store.epoch().unwrap(), epoch, "nor does it take the lease again");
+        rig.calls_runtime.take().unwrap().shutdown_background();
+    });
+}
+
+#[test]
 fn a_set_that_keeps_dying_ends_the_process_with_a_message() {
     let config = ActorsConfig { restarts_max: 2, ..ActorsConfig::default() };
     System::new().block_on(async move {
