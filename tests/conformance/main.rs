@@ -27,6 +27,7 @@ mod ingest;
 mod late;
 mod mastership;
 mod model;
+mod plans;
 mod reading;
 mod recovery;
 mod reports;
