@@ -29,6 +29,7 @@ impl Recovery {
         let counters: Vec<_> = generations.iter().map(|known| (known.id, known.counter)).collect();
         let now = self.parts.metrics.clock().mono();
         liveness.observe(&counters, now);
+        liveness.connections(|id| generations.iter().any(|known| known.id == id && known.connected));
         let silent = liveness.dead(now, self.parts.config.dead_after);
         for known in generations.iter().filter(|known| known.id != self.fence.generation) {
             if known.gone || silent.contains(&known.id) {

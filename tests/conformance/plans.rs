@@ -20,7 +20,7 @@ const ROWS_LONG: u64 = 1_000_000;
 
 /// As a cluster that has run for long: all of it due far ahead or ended long ago. Its own plans are not looked at.
 fn fill(url: &str, rows: u64) {
-    let columns = "id, state, due_at, run_at, priority, claim_no, attempt, created_at, delivery, retry, timeout_ms, target, \
+    let names = "id, state, due_at, run_at, priority, claim_no, attempt, created_at, delivery, retry, timeout_ms, target, \
         labels, payload_kind, fingerprint, payload";
     let values = |state: &str| {
         format!(
@@ -29,11 +29,11 @@ fn fill(url: &str, rows: u64) {
         )
     };
     let (live, ended) = (values("0"), values("CASE WHEN n % 100 = 0 THEN 3 ELSE 2 END"));
-    let like = format!("generate_series(1, {rows}) n, (SELECT * FROM task_history LIMIT 1) t");
+    let rows_of = format!("generate_series(1, {rows}) n, (SELECT * FROM task_history LIMIT 1) t");
     let sql = format!(
         "SET auto_explain.log_min_duration = -1; \
-         INSERT INTO task ({columns}) SELECT {live} FROM {like}; \
-         INSERT INTO task_history ({columns}, finished_at) SELECT {ended}, n FROM {like}; ANALYZE"
+         INSERT INTO task ({names}) SELECT {live} FROM {rows_of}; \
+         INSERT INTO task_history ({names}, finished_at) SELECT {ended}, n FROM {rows_of}; ANALYZE"
     );
     PgConnection::establish(url).unwrap().batch_execute(&sql).unwrap();
 }

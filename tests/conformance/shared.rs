@@ -177,6 +177,18 @@ fn whoever_races_for_a_task_one_wins() {
 }
 
 #[test]
+fn a_process_that_ends_is_seen_to_be_gone() {
+    let Some(shared) = Shared::new() else { return };
+    let (one, other) = (shared.process(), shared.process());
+    let (first, second) = (living(&one), living(&other));
+    let connected = |id: GenerationId| one.generations().unwrap().iter().any(|known| known.id == id && known.connected);
+    assert!(connected(first) && connected(second));
+    drop(other);
+    until("its connections are gone", || (!connected(second)).then_some(()));
+    assert!(connected(first));
+}
+
+#[test]
 fn counts_stay_right_and_few_however_many_processes_there_were() {
     const PROCESSES: u64 = 230;
     let Some(shared) = Shared::new() else { return };

@@ -33,6 +33,22 @@ fn life_key(generation: GenerationId) -> i32 {
     i32::from_be_bytes([a, b, c, d])
 }
 
+/// The life locks of this schema that anybody holds. `hashtext` is signed, what the view shows is not.
+struct LifeLocks;
+
+impl Words for LifeLocks {
+    const SQL: &'static str = "SELECT objid::BIGINT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted \
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+        AND classid::BIGINT = (hashtext(current_schema())::BIGINT & 4294967295)";
+    type Row = BigInt;
+}
+
+/// Tells of a generation whether anybody holds its life lock.
+pub fn living(c: &mut PgConnection) -> Result<impl Fn(GenerationId) -> bool + use<>> {
+    let held: Vec<i64> = statement::<LifeLocks, Value<'_>>(&[]).load(c)?;
+    Ok(move |generation| held.contains(&i64::from(life_key(generation).cast_unsigned())))
+}
+
 struct Holder;
 
 impl Words for Holder {
