@@ -81,6 +81,11 @@ impl DatabaseClock {
         self.read().now(self.clock.mono()).unwrap_or_else(|| self.clock.wall())
     }
 
+    /// The database's clock now, not earlier than it truly is: what a delay counts from that must not be too short.
+    pub fn at_latest(&self) -> Timestamp {
+        self.read().at_latest(self.clock.mono()).unwrap_or_else(|| self.clock.wall())
+    }
+
     /// When to fire what is due at `due_at`, on this process's monotonic clock. Never early.
     pub fn fire_at(&self, due_at: Timestamp) -> Mono {
         let now = self.clock.mono();

@@ -38,7 +38,7 @@ pub async fn submit(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     submission::refuse_while_stopping(&api)?;
-    let at = api.database_clock.now();
+    let at = api.database_clock.at_latest();
     let items = items(&bodies, &request, payload).await;
     let items = items.inspect_err(|_| submission::count(&api, "invalid", 1))?;
     let mut publications = Vec::new();

@@ -52,7 +52,7 @@ async fn read(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<Submission, Problem> {
-    let at = api.database_clock.now();
+    let at = api.database_clock.at_latest();
     let key = submission::idempotency_key(request)?;
     let body = bodies.read(request, payload, SUBMISSION_BYTES_MAX).await?;
     if body.bytes.len() <= INLINE_BYTES_MAX {

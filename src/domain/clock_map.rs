@@ -11,6 +11,8 @@ use super::time::{Mono, Timestamp, micros_of};
 
 /// Samples older than this are not used.
 pub const WINDOW: Duration = Duration::from_secs(5);
+/// A sample that was under way for longer says less than one that is somewhat older.
+const LONG: Duration = Duration::from_millis(100);
 
 /// One look at the database's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +72,12 @@ impl ClockMap {
             self.samples.clear();
             self.steps += 1;
         }
+        let best = self.best(sample.received).map(|(_, best)| best);
         self.samples.retain(|old| sample.received.since(old.received) <= WINDOW);
+        // After a stall (this process was stopped, say) the first look may have been under way all the time.
+        if self.samples.is_empty() && sample.width() > micros_of(LONG) {
+            self.samples.extend(best);
+        }
         self.samples.push_back(sample);
         stepped
     }
@@ -103,6 +110,16 @@ impl ClockMap {
     pub fn now(&self, now: Mono) -> Option<Timestamp> {
         let (low, _) = self.best(now)?;
         Some(Timestamp::from_micros(low.saturating_add(micros_of(now.0))))
+    }
+
+    /// The database's clock now, not earlier than it truly is. `None` before the first sample.
+    pub fn at_latest(&self, now: Mono) -> Option<Timestamp> {
+        let high = |sample: &Sample| {
+            let drift = self.drift_per_second.mul_f64(now.since(sample.received).as_secs_f64());
+            sample.high().saturating_add(micros_of(drift))
+        };
+        let high = self.samples.iter().map(high).min()?;
+        Some(Timestamp::from_micros(high.saturating_add(ceil_micros(now))))
     }
 
     /// How often the database's clock was found to have been set.
@@ -159,6 +176,17 @@ mod tests {
     }
 
     #[test]
+    fn a_sample_that_was_long_under_way_replaces_no_better_one() {
+        let mut map = ClockMap::new(Duration::from_micros(100));
+        map.observe(sample(1_000, 1_000, 1_100));
+        // Answered at once, but the answer was read 8 s later.
+        map.observe(sample(2_050, 2_000, 8_002_000));
+        assert_eq!(map.now(mono(8_002_000)), Some(Timestamp::from_micros(8_002_000 - 100 - 800)));
+        map.observe(sample(8_500_050, 8_500_000, 8_500_100));
+        assert_eq!(map.now(mono(8_500_100)), Some(Timestamp::from_micros(8_500_050)), "the next good one is used");
+    }
+
+    #[test]
     fn a_sample_loses_trust_as_it_ages() {
         let mut map = ClockMap::new(Duration::from_micros(100));
         map.observe(sample(0, 0, 0));
@@ -183,6 +211,7 @@ mod tests {
             prop_assert!(database_then >= due, "early by {} us", due - database_then);
             prop_assert!(database_then <= due + 6_001, "later than the width of a sample");
             prop_assert!(map.now(mono(now)).unwrap().micros() <= i64::try_from(now).unwrap() + offset);
+            prop_assert!(map.at_latest(mono(now)).unwrap().micros() >= i64::try_from(now).unwrap() + offset);
             prop_assert_eq!(map.steps(), 0);
         }
     }

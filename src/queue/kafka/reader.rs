@@ -248,7 +248,7 @@ impl Reader {
             offset: message.offset(),
             value: message.payload().unwrap_or_default().to_vec(),
             written_at: message.timestamp().to_millis().map(|ms| Timestamp::from_micros(ms.saturating_mul(1_000))),
-            task: record::read(record, self.clock.now(), &self.topics),
+            task: record::read(record, self.clock.at_latest(), &self.topics),
         }
     }
 }
