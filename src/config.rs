@@ -174,6 +174,8 @@ impl fmt::Debug for KafkaProperty {
 pub struct ActorsConfig {
     /// Calls at once.
     pub slots: u32,
+    /// Most submissions of several requests, or records of a topic, in one transaction.
+    pub ingest_batch: usize,
     /// Most claims of this node that are not settled.
     pub claim_buffer: u64,
     /// How long before `due_at` the master claims.
@@ -248,6 +250,7 @@ impl Default for ActorsConfig {
     fn default() -> Self {
         Self {
             slots: 256,
+            ingest_batch: 1_000,
             claim_buffer: 2_000,
             claim_lead: Duration::from_millis(50),
             heartbeat: Duration::from_millis(500),

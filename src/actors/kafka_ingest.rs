@@ -18,8 +18,6 @@ use crate::metrics::ActorName;
 use crate::queue::{Batch, Polled};
 use crate::store::{Ingested, Result};
 
-/// Most submissions in one transaction.
-const BATCH_MAX: usize = 1_000;
 /// After a failed transaction: long enough not to spin, short enough for a disk that has room again.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Between two looks at this node's share of the topic.
@@ -51,8 +49,8 @@ impl KafkaIngest {
     }
 
     fn poll(&self) -> impl ActorFuture<Self, Output = ()> + use<> {
-        let queue = Arc::clone(&self.parts.queue);
-        async move { queue.poll(BATCH_MAX).await }.into_actor(self).map(|polled, actor: &mut Self, ctx| match polled {
+        let (queue, limit) = (Arc::clone(&self.parts.queue), self.parts.config.ingest_batch);
+        async move { queue.poll(limit).await }.into_actor(self).map(|polled, actor: &mut Self, ctx| match polled {
             Some(polled) => {
                 ctx.spawn(actor.ingest(polled));
             }

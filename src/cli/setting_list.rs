@@ -47,7 +47,7 @@ macro_rules! count {
 }
 
 /// All of them, in the order of `--help`.
-pub static SETTINGS: [Setting; 32] = [
+pub static SETTINGS: [Setting; 33] = [
     setting(
         NODE,
         "listen",
@@ -153,6 +153,13 @@ pub static SETTINGS: [Setting; 32] = [
         "BYTES",
         "Most bytes of submissions that wait for their commit; more are answered 503",
         count!(QUEUE_BYTES_MIN..=1_099_511_627_776, queue.bytes_max),
+    ),
+    setting(
+        NODE,
+        "ingest-batch",
+        "N",
+        "Most submissions of several requests, or records of a topic, that share one commit; 1: each has its own",
+        count!(1..=1_000, actors.ingest_batch),
     ),
     Setting {
         default_words: Some("none: submissions wait in memory until they are stored"),
