@@ -1,6 +1,7 @@
 //! A cluster's figures on a real PostgreSQL, each against its bar: `cargo bench --bench cluster`.
 //!
-//! `TASK_SCHEDULER_TEST_SHORT=1` shortens the runs, for a look; the bars are meant for the whole ones.
+//! `TASK_SCHEDULER_TEST_SHORT=1` shortens the runs, for a look; the bars are meant for the whole ones. Names behind `--` choose
+//! among `drain`, `lateness`, `kafka`, `singles`, `costs`, `footprint`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -31,13 +32,38 @@ mod services;
 fn main() -> ExitCode {
     let short = std::env::var_os("TASK_SCHEDULER_TEST_SHORT").is_some();
     let (pairs, runs, seconds) = if short { (1, 1, 5) } else { (3, 3, 60) };
+    let (load_pairs, load_seconds, idle, drained) = if short { (1, 3, 5, 50_000) } else { (5, 5, 30, 200_000) };
+    let settings = ["fsync=on", "shared_buffers=512MB", "max_wal_size=4GB"];
     // What is committed is on the disk, as in production.
-    let Some(server) = services::postgres::own_server(&["fsync=on", "shared_buffers=512MB", "max_wal_size=4GB"]) else {
+    let Some(server) = services::postgres::own_server(&settings) else {
         return ExitCode::FAILURE;
     };
-    let mut report = figures::cluster::drain(&server, pairs);
-    report.extend(figures::cluster::lateness(&server, runs, seconds));
-    report.extend(figures::kafka::measure(&server, pairs, if short { 30 } else { 600 }));
+    // The figures named on the command line, or all.
+    let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let wanted = |name: &str| named.is_empty() || named.iter().any(|one| one == name);
+    let mut report = Vec::new();
+    if wanted("drain") {
+        report.extend(figures::cluster::drain(&server, pairs));
+    }
+    if wanted("lateness") {
+        report.extend(figures::cluster::lateness(&server, runs, seconds));
+    }
+    if wanted("kafka") {
+        report.extend(figures::kafka::measure(&server, pairs, if short { 30 } else { 600 }));
+    }
+    if wanted("singles") {
+        report.extend(figures::singles::measure(&server, load_pairs, load_seconds));
+    }
+    if (wanted("costs") || wanted("footprint"))
+        && let Some(mut meter) = figures::meter::Meter::start(&server, &settings)
+    {
+        if wanted("costs") {
+            report.extend(figures::costs::measure(&mut meter, seconds, drained));
+        }
+        if wanted("footprint") {
+            report.extend(figures::footprint::measure(&mut meter, idle, drained));
+        }
+    }
     println!(
         "\nraw loop: one connection, arrays of 1,000, one commit each for claim, start record and move to history"
     );

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::process::{cpu_seconds, resident_mb};
 use super::{Bar, Figure};
 use crate::harness::Node;
 use crate::raw::Raw;
@@ -60,19 +61,4 @@ pub fn start() -> Figure {
         bar: Bar::AtMost(500.0),
         detail: format!("{MANY} future tasks, after a kill, median of 3"),
     }
-}
-
-/// User and system time of a process so far.
-fn cpu_seconds(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-    // Linux counts in hundredths of a second on every common build (USER_HZ).
-    ticks / 100.0
-}
-
-fn resident_mb(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1_024.0
 }

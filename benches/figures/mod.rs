@@ -1,9 +1,15 @@
 //! What is measured, one file per figure.
 
+pub mod callers;
 pub mod cluster;
+pub mod costs;
+pub mod footprint;
 pub mod idle;
 pub mod kafka;
 pub mod lateness;
+pub mod meter;
+pub mod process;
+pub mod singles;
 pub mod throughput;
 
 /// One figure against its bar.
@@ -26,6 +32,8 @@ pub enum Bar {
     AtLeast(f64),
     /// At most this.
     AtMost(f64),
+    /// Nothing: it is told beside those that must.
+    None,
 }
 
 impl Figure {
@@ -34,17 +42,23 @@ impl Figure {
         match self.bar {
             Bar::AtLeast(bar) => self.value >= bar,
             Bar::AtMost(bar) => self.value <= bar,
+            Bar::None => true,
         }
     }
 
     /// One line of the report.
     pub fn line(&self) -> String {
-        let (sign, bar) = match self.bar {
-            Bar::AtLeast(bar) => ("≥", bar),
-            Bar::AtMost(bar) => ("≤", bar),
+        let bar = match self.bar {
+            Bar::AtLeast(bar) => format!("bar ≥ {bar}; "),
+            Bar::AtMost(bar) => format!("bar ≤ {bar}; "),
+            Bar::None => String::new(),
         };
-        let verdict = if self.holds() { "PASS" } else { "FAIL" };
-        format!("{verdict}  {:<44} {:>9.3} {:<5} (bar {sign} {bar}; {})", self.name, self.value, self.unit, self.detail)
+        let verdict = match self.bar {
+            Bar::None => "INFO",
+            _ if self.holds() => "PASS",
+            _ => "FAIL",
+        };
+        format!("{verdict}  {:<44} {:>9.3} {:<5} ({bar}{})", self.name, self.value, self.unit, self.detail)
     }
 }
 

@@ -13,6 +13,8 @@ use super::{BATCH, PAYLOAD, RETRY};
 /// A schema of the program's shape.
 pub struct RawPostgres {
     connection: PgConnection,
+    /// Whose counts it writes.
+    writer: Uuid,
 }
 
 #[derive(QueryableByName)]
@@ -34,43 +36,63 @@ impl RawPostgres {
                  SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off",
             )
             .unwrap();
-        Self { connection }
+        Self { connection, writer: Uuid::now_v7() }
     }
 
     /// Inserts `tasks` scheduled ones with target `log`, due `due_in` microseconds from now; how long it took.
     pub fn insert(&mut self, tasks: usize, due_in: i64) -> Duration {
         let began = Instant::now();
         for first in (0..tasks).step_by(BATCH) {
-            let ids: Vec<Uuid> = (first..tasks.min(first + BATCH)).map(|_| Uuid::now_v7()).collect();
-            let texts = |text: &'static str| vec![text; ids.len()];
-            self.connection
-                .transaction(|c| {
-                    sql_query(
-                        "INSERT INTO task (id, state, due_at, run_at, priority, claim_no, attempt, created_at, delivery, \
-                         retry, timeout_ms, target, labels, payload_kind, payload, fingerprint) \
-                         SELECT id, 0, now_us() + $7, now_us() + $7, 0, 0, 0, now_us(), 0, retry, 30000, target, labels, 1, \
-                         payload, print FROM unnest($1, $2, $3, $4, $5, $6) AS n(id, retry, target, labels, payload, print) \
-                         ON CONFLICT DO NOTHING",
-                    )
-                    .bind::<Array<SqlUuid>, _>(&ids)
-                    .bind::<Array<Text>, _>(texts(RETRY))
-                    .bind::<Array<Text>, _>(texts(r#"{"type":"log"}"#))
-                    .bind::<Array<Text>, _>(texts("{}"))
-                    .bind::<Array<Binary>, _>(vec![PAYLOAD.as_bytes(); ids.len()])
-                    .bind::<Array<Binary>, _>(vec![[7_u8; 32].as_slice(); ids.len()])
-                    .bind::<BigInt, _>(due_in)
-                    .execute(c)?;
-                    sql_query(
-                        "INSERT INTO task_count (writer, stream, state, tasks) VALUES ($1, 0, 0, $2) \
-                         ON CONFLICT (writer, stream, state) DO UPDATE SET tasks = task_count.tasks + excluded.tasks",
-                    )
-                    .bind::<SqlUuid, _>(Uuid::nil())
-                    .bind::<BigInt, _>(i64::try_from(ids.len()).unwrap())
-                    .execute(c)
-                })
-                .unwrap();
+            self.insert_batch(BATCH.min(tasks - first), due_in);
         }
         began.elapsed()
+    }
+
+    /// Inserts so many in one transaction.
+    pub fn insert_batch(&mut self, tasks: usize, due_in: i64) {
+        let ids: Vec<Uuid> = (0..tasks).map(|_| Uuid::now_v7()).collect();
+        let texts = |text: &'static str| vec![text; ids.len()];
+        self.connection
+            .transaction(|c| {
+                sql_query(
+                    "INSERT INTO task (id, state, due_at, run_at, priority, claim_no, attempt, created_at, delivery, \
+                     retry, timeout_ms, target, labels, payload_kind, payload, fingerprint) \
+                     SELECT id, 0, now_us() + $7, now_us() + $7, 0, 0, 0, now_us(), 0, retry, 30000, target, labels, 1, \
+                     payload, print FROM unnest($1, $2, $3, $4, $5, $6) AS n(id, retry, target, labels, payload, print) \
+                     ON CONFLICT DO NOTHING",
+                )
+                .bind::<Array<SqlUuid>, _>(&ids)
+                .bind::<Array<Text>, _>(texts(RETRY))
+                .bind::<Array<Text>, _>(texts(r#"{"type":"log"}"#))
+                .bind::<Array<Text>, _>(texts("{}"))
+                .bind::<Array<Binary>, _>(vec![PAYLOAD.as_bytes(); ids.len()])
+                .bind::<Array<Binary>, _>(vec![[7_u8; 32].as_slice(); ids.len()])
+                .bind::<BigInt, _>(due_in)
+                .execute(c)?;
+                sql_query(
+                    "INSERT INTO task_count (writer, stream, state, tasks) VALUES ($1, 0, 0, $2) \
+                     ON CONFLICT (writer, stream, state) DO UPDATE SET tasks = task_count.tasks + excluded.tasks",
+                )
+                .bind::<SqlUuid, _>(self.writer)
+                .bind::<BigInt, _>(i64::try_from(ids.len()).unwrap())
+                .execute(c)
+            })
+            .unwrap();
+    }
+
+    /// Inserts one row after another, due in an hour, each with a commit of its own and nothing else; how many until then.
+    pub fn insert_singly(&mut self, until: Instant) -> usize {
+        self.connection
+            .batch_execute(&format!(
+                "PREPARE one (uuid) AS INSERT INTO task (id, state, due_at, run_at, priority, claim_no, attempt, created_at,                  delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint)                  SELECT $1, 0, at, at, 0, 0, 0, now_us(), 0, '{RETRY}', 30000, '{{\"type\":\"log\"}}', '{{}}', 1,                  '{PAYLOAD}'::TEXT::BYTEA, sha256('') FROM (SELECT now_us() + 3600000000) AS due (at) ON CONFLICT DO NOTHING",
+            ))
+            .unwrap();
+        let mut inserted = 0;
+        while Instant::now() < until {
+            self.connection.batch_execute(&format!("EXECUTE one ('{}')", Uuid::now_v7())).unwrap();
+            inserted += 1;
+        }
+        inserted
     }
 
     /// Claims, starts and moves everything that is due to history; how many, and how long it took.
