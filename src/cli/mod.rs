@@ -4,7 +4,7 @@
 //! flags ─┐
 //! environment ─┼─▶ settings ─▶ cross_checks ─▶ NodeConfig ─▶ node::run
 //! file ─┘
-//! submit, get, list, cancel, resolve, cluster ─▶ client ─▶ a node's REST API
+//! submit, get, list, cancel, resolve, cluster, health ─▶ client ─▶ a node's REST API
 //! ```
 //!
 //! Whatever goes wrong is one line on stderr and an exit code of [`exit`].
@@ -16,6 +16,7 @@ mod cluster;
 mod cross_checks;
 mod duration;
 pub mod exit;
+mod health;
 mod host_name;
 mod migrate;
 mod node;
@@ -41,6 +42,7 @@ use clap::{Parser, Subcommand};
 use check_config::CheckConfig;
 use cluster::Cluster;
 use exit::{EXPLAINED, Failure};
+use health::Health;
 use migrate::Migrate;
 use offsets::Offsets;
 use settings_args::SettingsArgs;
@@ -73,6 +75,9 @@ enum Command {
     Resolve(Resolve),
     /// Show the nodes and who is master
     Cluster(Cluster),
+    /// Ask whether a node takes submissions, for the health check of a container
+    #[command(after_help = "Exit codes: 0 it does · 1 it does not, or does not answer · 2 wrong usage")]
+    Health(Health),
     /// Show how far the submission topic is ingested, or have it read from elsewhere
     Offsets(Offsets),
     /// Bring the database up to this program's schema without starting a node
@@ -91,6 +96,7 @@ impl Command {
             Self::Cancel(cancel) => cancel.run(),
             Self::Resolve(resolve) => resolve.run(),
             Self::Cluster(cluster) => cluster.run(),
+            Self::Health(health) => health.run(),
             Self::Offsets(offsets) => offsets.run(),
             Self::Migrate(migrate) => migrate.run(),
             Self::CheckConfig(check) => check.run(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::harness::node::{free_address, until};
 use crate::harness::{Node, Receiver};
 
 /// Longest life of a command that is to end by itself.
@@ -260,6 +261,24 @@ fn a_server_that_is_away_is_to_be_tried_again() {
         assert_eq!(away.code, 75, "{away:?}");
         assert!(away.line().contains(&server), "{away:?}");
     }
+}
+
+#[test]
+fn a_node_is_healthy_when_it_takes_submissions() {
+    let node = Node::start();
+    assert_eq!(call(&node, &["health"]).ok().stdout, "ready\n");
+    assert_eq!(call(&node, &["health", "--json"]).ok().json()["status"], "ready");
+
+    // Nobody listens on port 1: it waits for its database.
+    let waiting = Node::starting(&["--database-url", "postgres://nobody@127.0.0.1:1/none"]);
+    until("it answers", COMMAND_TIMEOUT, || call(&waiting, &["health"]).line().starts_with("503 "));
+    let unhealthy = call(&waiting, &["health"]);
+    assert_eq!(unhealthy.code, 1);
+    assert!(unhealthy.line().contains("the actors are starting"), "{unhealthy:?}");
+
+    let nobody = format!("http://{}", free_address());
+    assert_eq!(run(&["health", "--server", &nobody]).code, 1);
+    assert_eq!(run(&["health", "--server", "localhost:8080"]).code, 2);
 }
 
 #[test]
