@@ -22,6 +22,7 @@ mod services;
 mod api;
 mod bad_input;
 mod command_line;
+mod containers;
 mod crash;
 mod disk_full;
 mod faults;
