@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{DEAD_AFTER, Field, LEASE, Layout, MORE, NODES, SOON, reigns, shapes, times};
+use super::{DEAD_AFTER, Field, LEASE, Layout, MORE, NODES, SOON, pause, reigns, shapes, times};
 use crate::harness::http;
 use crate::harness::judge::Bars;
 use crate::harness::node::until;
@@ -32,7 +32,7 @@ fn cut(row: &str, masters: bool) {
                 println!("{row} ({shape:?}): resigned after {resigned:.2?}, another master after {replaced:.2?}");
             }
             let dead = field.until_dead(generation);
-            std::thread::sleep(PAUSE.saturating_sub(field.since_fault()));
+            std::thread::sleep(pause(PAUSE).saturating_sub(field.since_fault()));
             field.proxies[node].mend();
             let mended = SystemTime::now();
             field.quiet();

@@ -77,5 +77,7 @@ fn after_its_start_record(evidence: &Evidence, fault: usize, slow: &[Uuid]) {
 
 #[test]
 fn a_stopped_executor_is_replaced_and_its_late_outcomes_count() {
-    shapes().iter().for_each(|shape| stop(*shape));
+    for shape in shapes() {
+        stop(*shape);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{DEAD_AFTER, Field, LEASE, Layout, MORE, shapes, times, until};
+use super::{DEAD_AFTER, Field, LEASE, Layout, MORE, pause, shapes, times, until};
 use crate::harness::judge::Bars;
 use crate::harness::look::Look;
 
@@ -35,12 +35,13 @@ fn stop(row: &str, moment: Moment) {
                 Moment::ReceivingTheAnswer => stop_in_claim(field, master, true),
             });
             deposed.push(field.until_deposed(generation));
-            std::thread::sleep(PAUSE.saturating_sub(field.since_fault()));
+            // In the short form only until it is taken for dead.
+            field.until_dead(generation);
+            std::thread::sleep(pause(PAUSE).saturating_sub(field.since_fault()));
             if proxied {
                 field.proxies[master].mend();
             }
             field.signal(master, "CONT");
-            field.until_dead(generation);
         }
         println!("{row} ({shape:?}): another master after {deposed:.2?}");
         assert!(deposed.iter().all(|took| *took <= OTHERS), "{deposed:?}");
@@ -58,7 +59,7 @@ fn stop_in_claim(field: &mut Field, master: usize, receiving: bool) -> SystemTim
         let burst = field.load.add(master, &field.receiver.url("/"), BURST, due);
         until("all of them are stored", || {
             let of_burst = burst.iter().map(ToString::to_string).collect::<Vec<_>>().join("','");
-            field.look.number(&format!("SELECT count(*) FROM task WHERE id IN ('{of_burst}')")) == BURST as i64
+            field.look.holds(&format!("(SELECT count(*) FROM task WHERE id IN ('{of_burst}')) = {BURST}"))
         });
         holder.run(&format!("BEGIN; SELECT FROM task WHERE id = '{}' FOR UPDATE", burst[0]));
     } else {

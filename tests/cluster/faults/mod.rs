@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::harness::cluster::Cluster;
 use crate::harness::judge::{Bars, Evidence, Fault};
-use crate::harness::load::Load;
+use crate::harness::load::{Load, RATE};
 use crate::harness::look::{Held, Look};
 use crate::harness::proxy::Proxy;
 use crate::harness::{Answer, Call, Node, Receiver, http};
@@ -48,6 +48,11 @@ fn is_long() -> bool {
 /// The count of a row: in the short form once.
 fn times(long: usize) -> usize {
     if is_long() { long } else { 1 }
+}
+
+/// How long a fault lasts at least: in the short form as long as it takes to show.
+fn pause(long: Duration) -> Duration {
+    if is_long() { long } else { Duration::ZERO }
 }
 
 /// Both in the long form.
@@ -81,7 +86,7 @@ struct Field {
     load: Load,
     look: Look,
     faults: Vec<Fault>,
-    _alone: MutexGuard<'static, ()>,
+    _alone: Option<MutexGuard<'static, ()>>,
 }
 
 impl Field {
@@ -111,6 +116,7 @@ impl Field {
         let mut look = Look::at(&cluster.url);
         look.trace();
         let load = Load::start(&cluster, &receiver.url("/"));
+        until("the load is in full swing", || receiver.count() > RATE * 2);
         Some(Self { cluster, proxies, receiver, load, look, faults: Vec::new(), _alone: alone })
     }
 
@@ -216,10 +222,10 @@ impl Field {
     }
 }
 
-/// One at a time: each is meant to have the machine for itself, as far as the other tests let it.
-fn alone() -> MutexGuard<'static, ()> {
+/// In the long form one row at a time, each with as much of the machine as the other tests leave it.
+fn alone() -> Option<MutexGuard<'static, ()>> {
     static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+    is_long().then(|| ONE.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// A topic of the caller's own, as far as its shape has one; `None` where there is no server for it.

@@ -60,19 +60,6 @@ impl Cluster {
         ));
     }
 
-    /// Claims of a node that have no start record.
-    pub fn unstarted(&self, node: usize) -> i64 {
-        use diesel::RunQueryDsl as _;
-        use diesel::sql_types::BigInt;
-        let mut connection = <diesel::pg::PgConnection as diesel::Connection>::establish(&self.url).unwrap();
-        diesel::select(diesel::dsl::sql::<BigInt>(&format!(
-            "(SELECT count(*) FROM task t JOIN generation g ON g.id = t.owner WHERE t.state = 1 AND g.node = 'node-{node}' \
-             AND NOT EXISTS (SELECT 1 FROM start_record s WHERE s.generation = g.id AND t.id = ANY(s.ids)))"
-        )))
-        .get_result(&mut connection)
-        .unwrap()
-    }
-
     fn flags<'a>(url: &'a str, name: &'a str) -> [&'a str; 4] {
         ["--database-url", url, "--name", name]
     }

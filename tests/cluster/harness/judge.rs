@@ -22,9 +22,9 @@ pub struct Bars {
     pub starts: Duration,
     /// Stored before the fault, and never claimed for the node of the fault.
     pub stored: Duration,
-    /// Claimed for that node.
+    /// Claimed for that node, before the fault or after.
     pub held: Duration,
-    /// Submitted after the fault, from when they are due.
+    /// Submitted after the fault, from when they are due, and never claimed for that node.
     pub new: Duration,
 }
 
@@ -65,16 +65,26 @@ pub struct Evidence {
 enum Class {
     Stored,
     Held,
+    Given,
     New,
 }
 
 /// Lateness by class, and what was later than its bar.
 #[derive(Default)]
 struct Late {
-    longest: [Duration; 3],
+    longest: [Duration; 4],
+    tasks: [usize; 4],
     beyond: Vec<String>,
     /// Unknown, and then called by the node of the fault itself when it went on.
     by_itself: usize,
+}
+
+impl Late {
+    fn shown(&self) -> String {
+        let of =
+            |class: Class| format!("{class:?} {:.1?} of {}", self.longest[class as usize], self.tasks[class as usize]);
+        [Class::Stored, Class::Held, Class::Given, Class::New].map(of).join(", ")
+    }
 }
 
 impl Evidence {
@@ -127,8 +137,8 @@ impl Evidence {
         println!(
             "{row}: {} faults, {} tasks, {} calls; lost {}, early {}, at_most_once doubled {}, at_least_once doubled {}; \
              held at a fault {held} ({} with a start record), ever unknown {}, unknown at the end {} ({never_sent} never sent), \
-             called late by the node itself {}; longest time without a start {:?}; longest lateness: stored {:?}, \
-             held {:?}, new {:?}; claims under an ended epoch {}",
+             called late by the node itself {}; longest time without a start {:.1?}; longest lateness: {}; \
+             claims under an ended epoch {}",
             self.faults.len(),
             self.ledger.len(),
             self.calls.len(),
@@ -141,9 +151,7 @@ impl Evidence {
             unknown.len(),
             late.by_itself,
             gap.0,
-            late.longest[Class::Stored as usize],
-            late.longest[Class::Held as usize],
-            late.longest[Class::New as usize],
+            late.shown(),
             self.overtaken,
         );
         assert!(lost.is_empty(), "{lost:?}");
@@ -190,9 +198,10 @@ impl Evidence {
             let Some(task) = self.ledger.get(&id) else { continue };
             let Some(fault) = self.faults.iter().rev().find(|fault| fault.at <= called) else { continue };
             let by = called.duration_since(task.due.max(fault.at)).unwrap_or_default();
-            let of_node = fault.held.claimed.contains(&id) || fault.given.contains(&id);
-            let (class, bar) = if of_node {
+            let (class, bar) = if fault.held.claimed.contains(&id) {
                 (Class::Held, fault.bars.held)
+            } else if fault.given.contains(&id) {
+                (Class::Given, fault.bars.held)
             } else if task.answered < fault.at {
                 (Class::Stored, fault.bars.stored)
             } else {
@@ -205,6 +214,7 @@ impl Evidence {
             }
             let longest = &mut late.longest[class as usize];
             *longest = by.max(*longest);
+            late.tasks[class as usize] += 1;
             if by > bar {
                 late.beyond.push(format!("{id} {class:?} {by:?} of {bar:?} {task:?} after {:?}", fault.at));
             }

@@ -20,7 +20,7 @@ const SUBMITTERS: usize = 3;
 const BATCH: usize = 10;
 const PAUSE: Duration = Duration::from_millis(1_000 * (BATCH * SUBMITTERS) as u64 / RATE as u64);
 /// Tasks are due within this time.
-pub const SPREAD: Duration = Duration::from_secs(5);
+pub const SPREAD: Duration = Duration::from_secs(3);
 /// Longest wait for an answer; then another node is asked.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A submitter that was not answered by the node it prefers tries it again after this time.
