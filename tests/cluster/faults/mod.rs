@@ -5,6 +5,7 @@ mod clocks;
 mod cut;
 mod database;
 mod executor;
+mod judged;
 mod kill;
 mod master;
 mod rolling;

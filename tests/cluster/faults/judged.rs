@@ -1,0 +1,108 @@
+//! The judge itself: made-up evidence, right in everything but one thing, and what must be said about that.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, SystemTime};
+
+use uuid::Uuid;
+
+use crate::harness::Call;
+use crate::harness::judge::{Bars, Evidence, Fault};
+use crate::harness::load::Accepted;
+use crate::harness::look::Held;
+
+const BAR: Duration = Duration::from_millis(100);
+const BARS: Bars = Bars { starts: BAR, stored: BAR, held: BAR.saturating_mul(10), new: BAR };
+
+fn at(ms: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(ms)
+}
+
+fn id(n: u128) -> Uuid {
+    Uuid::from_u128(n)
+}
+
+fn call(n: u128, ms: u64) -> Call {
+    let headers = vec![("x-task-id".to_owned(), id(n).to_string())];
+    Call { path: "/".to_owned(), method: "POST".to_owned(), headers, body: Vec::new(), at: at(ms) }
+}
+
+/// Twenty tasks, one due every 50 ms and called at once; half of them at most once (the even ones); a fault after half of
+/// the time, at which the node held 12 to 15, 12 and 13 with a start record.
+fn right() -> Evidence {
+    let task = |n: u128| {
+        let due = at(50 * n as u64);
+        (id(n), Accepted { earliest: due, due, sent: at(0), answered: at(1), at_most_once: n.is_multiple_of(2) })
+    };
+    let held = Held { claimed: (12..16).map(id).collect(), started: (12..14).map(id).collect() };
+    let (end, generation, given) = (None, Some(id(1_000)), [id(16)].into());
+    Evidence {
+        faults: vec![Fault { at: at(500), end, generation, held, given, returns: false, bars: BARS }],
+        ledger: (0..20).map(task).collect(),
+        calls: (0..20).map(|n| call(n, 50 * n as u64)).collect(),
+        end: at(950),
+        states: (0..20).map(|n| (id(n), (2, None))).collect(),
+        unknown: [].into(),
+        overtaken: 0,
+    }
+}
+
+fn said(spoil: impl FnOnce(&mut Evidence)) -> String {
+    let mut evidence = right();
+    spoil(&mut evidence);
+    let judged = catch_unwind(AssertUnwindSafe(|| evidence.judge("made up")));
+    let Err(panic) = judged else { return String::new() };
+    panic.downcast_ref::<String>().cloned().unwrap_or_else(|| (*panic.downcast_ref::<&str>().unwrap()).to_owned())
+}
+
+fn unknown(evidence: &mut Evidence, n: u128) {
+    evidence.states.insert(id(n), (4, None));
+    evidence.unknown.insert(id(n));
+}
+
+#[test]
+fn what_is_right_and_what_a_fault_may_leave_behind_is_accepted() {
+    assert_eq!(said(|_| {}), "");
+    assert_eq!(said(|all| all.calls.push(call(13, 800))), "", "started and at least once: doubled");
+    assert_eq!(said(|all| unknown(all, 12)), "", "started and at most once: unknown");
+    assert_eq!(said(|all| all.calls[14].at = at(1_400)), "", "claimed for the node: as late as its bar");
+    assert_eq!(said(|all| all.calls[16].at = at(1_400)), "", "given to it later: too");
+    let never_sent = |all: &mut Evidence| {
+        unknown(all, 12);
+        all.calls.remove(12);
+    };
+    assert_eq!(said(never_sent), "");
+}
+
+#[test]
+fn what_no_fault_excuses_is_refused() {
+    assert!(said(|all| all.calls.truncate(19)).contains(&id(19).to_string()), "lost");
+    assert!(
+        said(|all| all.states.retain(|known, _| *known != id(3))).contains(&id(3).to_string()),
+        "lost by the database"
+    );
+    assert!(said(|all| all.calls[3].at = at(149)).contains("earliest"), "early");
+    assert!(said(|all| all.calls.push(call(12, 800))).contains(&id(12).to_string()), "at most once, doubled");
+    assert!(said(|all| all.calls.push(call(15, 800))).contains("doubled without a start record"));
+    assert!(said(|all| all.calls.push(call(5, 800))).contains("doubled without a start record"));
+    assert!(said(|all| unknown(all, 14)).contains("unknown without a start record"));
+    assert!(said(|all| unknown(all, 13)).contains("fired again"), "unknown though at least once");
+    let all_unknown = |all: &mut Evidence| {
+        (0..20).for_each(|n| unknown(all, n));
+        all.calls.clear();
+    };
+    assert!(said(all_unknown).contains("unknown without a start record"));
+    assert!(said(|all| all.overtaken = 1).contains("ended epoch"));
+    assert!(said(|all| all.calls[11].at = at(651)).contains("Stored"), "late");
+    assert!(said(|all| all.calls[14].at = at(1_701)).contains("Held"), "late even for the node's own");
+    let new = |all: &mut Evidence| {
+        all.ledger.get_mut(&id(18)).unwrap().answered = at(501);
+        all.calls[18].at = at(1_001);
+    };
+    assert!(said(new).contains("New"), "late");
+    let silence = |all: &mut Evidence| {
+        // Both are claims of the node and may be late, but nothing else is called meanwhile.
+        all.calls[14].at = at(1_400);
+        all.calls[15].at = at(1_400);
+    };
+    assert!(said(silence).contains("no start for"));
+}
