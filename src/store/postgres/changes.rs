@@ -13,17 +13,25 @@ use crate::store::row::unreadable;
 use crate::store::statement::{Words, statement};
 use crate::store::{Change, Resolution, Result};
 
+/// How often a task is looked at again that has come in, or come back, between two statements.
+const LOOKS: usize = 3;
+
 /// Calls a scheduled task off.
 pub fn cancel(c: &mut PgConnection, writer: Writer, id: TaskId) -> Result<Change> {
-    if cancel_scheduled(c, id)? {
-        step(c, writer, State::Scheduled, State::Cancelled)?;
-        return Ok(Change::Done(None));
+    for _ in 0..LOOKS {
+        if cancel_scheduled(c, id)? {
+            step(c, writer, State::Scheduled, State::Cancelled)?;
+            return Ok(Change::Done(None));
+        }
+        match state_of(c, id)? {
+            None => return Ok(Change::NotFound),
+            Some(State::Cancelled) => return Ok(Change::Already),
+            // It was not there a moment ago, or in a call that is to be repeated now.
+            Some(State::Scheduled) => {}
+            Some(state) => return Ok(Change::Refused(state)),
+        }
     }
-    Ok(match state_of(c, id)? {
-        None => Change::NotFound,
-        Some(State::Cancelled) => Change::Already,
-        Some(state) => Change::Refused(state),
-    })
+    Ok(Change::Refused(State::Scheduled))
 }
 
 struct Settle;
