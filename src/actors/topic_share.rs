@@ -15,6 +15,9 @@ use crate::store::{Generation, Result, Standing};
 
 /// A generation whose heartbeat has stood still this long has lost its partitions.
 const SILENT: Duration = Duration::from_millis(1_500);
+/// So long at least a cancel is remembered whose task is not stored: a submission that was on its way then has come in, or
+/// its publisher has given it up (after 4 s).
+const REMEMBERED: Duration = Duration::from_secs(10);
 /// Dead letters published at once.
 const LETTERS_MAX: usize = 100;
 
@@ -75,7 +78,7 @@ impl TopicShare {
             queue.read(wanted);
         }
         if self.first {
-            parts.store.forget_tombstones(&layout.topic_id)?;
+            parts.store.forget_tombstones(&layout.topic_id, REMEMBERED)?;
         }
         Ok(())
     }

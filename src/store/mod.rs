@@ -97,10 +97,10 @@ pub trait Store: Send + Sync + 'static {
     /// These dead letters are in their topic.
     fn mark_published(&self, letters: &[i64]) -> Result<()>;
     /// Calls a task off that may still be in the topic: if it is not stored, a tombstone stops it when it comes in, as long
-    /// as something before `ends` is not ingested.
+    /// as something before `ends` is not ingested, and for a while. Asked again, it begins anew.
     fn cancel_unseen(&self, id: TaskId, ends: &Positions) -> Result<UnseenCancel>;
-    /// Removes the tombstones of a topic that everything before them has passed.
-    fn forget_tombstones(&self, topic_id: &str) -> Result<usize>;
+    /// Removes the tombstones of a topic that are at least so old and that everything before them has passed.
+    fn forget_tombstones(&self, topic_id: &str, age: Duration) -> Result<usize>;
 
     // Dispatch.
 

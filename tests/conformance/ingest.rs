@@ -1,5 +1,7 @@
 //! How tasks come in: each id once, whatever is delivered how often.
 
+use std::time::Duration;
+
 use task_scheduler::domain::NewTask;
 use task_scheduler::domain::{Misfire, State};
 use task_scheduler::store::{Change, DeadLetter, Ingested, OffsetMove, Positions, Stretch, UnseenCancel};
@@ -154,6 +156,20 @@ pub fn what_cannot_be_read_is_kept_once_with_its_reason(fixture: &Fixture) {
     assert_eq!(fixture.counts(), [(State::Scheduled, 1)], "no dead letter is a task");
 }
 
+/// Of any age.
+const NOW: Duration = Duration::ZERO;
+
+pub fn a_repeated_cancel_counts_from_where_the_topic_ends_then(fixture: &Fixture) {
+    let store = fixture.store();
+    assert_eq!(store.cancel_unseen(id(1), &ends(4)).unwrap(), UnseenCancel::Tombstone);
+    // Then it was put on the topic.
+    assert_eq!(store.cancel_unseen(id(1), &ends(5)).unwrap(), UnseenCancel::Tombstone);
+    store.ingest_from(&stretch(offset(0, None, 4), &[task(2)])).unwrap().unwrap();
+    assert_eq!(store.forget_tombstones("topic-a", NOW).unwrap(), 0);
+    let outcomes = store.ingest_from(&stretch(offset(0, Some(4), 5), &[task(1)])).unwrap().unwrap();
+    assert_eq!(outcomes, [Ingested::Cancelled]);
+}
+
 fn ends(end: i64) -> Positions {
     Positions { topic_id: "topic-a".to_owned(), ends: vec![(0, end), (1, 0)] }
 }
@@ -179,9 +195,10 @@ pub fn a_tombstone_goes_when_everything_before_it_is_ingested(fixture: &Fixture)
     let store = fixture.store();
     assert_eq!(store.cancel_unseen(id(1), &ends(5)).unwrap(), UnseenCancel::Tombstone);
     store.ingest_from(&stretch(offset(0, None, 4), &[task(2)])).unwrap().unwrap();
-    assert_eq!(store.forget_tombstones("topic-a").unwrap(), 0, "it may still come");
+    assert_eq!(store.forget_tombstones("topic-a", NOW).unwrap(), 0, "it may still come");
     store.ingest_from(&stretch(offset(0, Some(4), 5), &[task(3)])).unwrap().unwrap();
-    assert_eq!(store.forget_tombstones("topic-b").unwrap(), 0);
-    assert_eq!(store.forget_tombstones("topic-a").unwrap(), 1);
+    assert_eq!(store.forget_tombstones("topic-b", NOW).unwrap(), 0);
+    assert_eq!(store.forget_tombstones("topic-a", Duration::from_hours(1)).unwrap(), 0, "it may still be on its way");
+    assert_eq!(store.forget_tombstones("topic-a", NOW).unwrap(), 1);
     assert!(matches!(store.ingest(&[task(1)]).unwrap()[..], [Ingested::Stored(_)]), "a new task of this id");
 }

@@ -63,6 +63,7 @@ macro_rules! suite {
                 a_topic_made_anew_begins_anew,
                 what_cannot_be_read_is_kept_once_with_its_reason,
                 a_cancel_stops_what_is_still_in_the_topic,
+                a_repeated_cancel_counts_from_where_the_topic_ends_then,
                 a_tombstone_goes_when_everything_before_it_is_ingested,
             );
             suite!(@ $store dispatch:

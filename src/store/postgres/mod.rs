@@ -227,8 +227,8 @@ impl Store for PostgresStore {
         self.connections.write(|c| tombstones::cancel_unseen(c, self.writer(Stream::Other), id, ends))
     }
 
-    fn forget_tombstones(&self, topic_id: &str) -> Result<usize> {
-        self.connections.write(|c| tombstones::forget(c, topic_id))
+    fn forget_tombstones(&self, topic_id: &str, age: Duration) -> Result<usize> {
+        self.connections.write(|c| tombstones::forget(c, topic_id, age))
     }
 
     fn scheduled(&self, after: Option<(Timestamp, TaskId)>, until: Timestamp, limit: usize) -> Result<Vec<Due>> {

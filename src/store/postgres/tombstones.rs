@@ -1,5 +1,7 @@
 //! Cancels of tasks that are not stored: perhaps they are still in the topic.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Uuid};
 
@@ -9,6 +11,7 @@ use super::moves::cancel_scheduled;
 use super::topic::offsets;
 use super::value::Value;
 use crate::domain::TaskId;
+use crate::domain::time::micros_of;
 use crate::store::key::Key;
 use crate::store::statement::{Words, statement};
 use crate::store::tombstone::{LOOKED_AT, TOMBSTONES_MAX, passed, written};
@@ -39,11 +42,13 @@ impl Words for Count {
     type Row = BigInt;
 }
 
+/// The last cancel counts: since the one before, the task may have been put on the topic.
 struct Erect;
 
 impl Words for Erect {
     const SQL: &'static str = "INSERT INTO tombstone (id, cancelled_at, topic_id, positions) VALUES (?, now_us(), ?, ?) \
-        ON CONFLICT DO NOTHING";
+        ON CONFLICT (id) DO UPDATE SET \
+        cancelled_at = excluded.cancelled_at, topic_id = excluded.topic_id, positions = excluded.positions";
     type Row = ();
 }
 
@@ -84,19 +89,29 @@ pub fn bury_under(c: &mut PgConnection, id: TaskId) -> Result<()> {
 struct Oldest;
 
 impl Words for Oldest {
-    const SQL: &'static str =
-        "SELECT id, positions FROM tombstone WHERE topic_id = ? ORDER BY cancelled_at, id LIMIT ?";
+    const SQL: &'static str = "SELECT id, positions FROM tombstone WHERE topic_id = ? AND cancelled_at <= now_us() - ? \
+        ORDER BY cancelled_at, id LIMIT ?";
     type Row = (Uuid, Text);
 }
 
-/// Removes those that everything before them has passed.
-pub fn forget(c: &mut PgConnection, topic_id: &str) -> Result<usize> {
-    let oldest: Vec<(Key, String)> = statement::<Oldest, _>(&[Value::Text(topic_id), Value::Int(LOOKED_AT)]).load(c)?;
+/// As old still: one that was cancelled again meanwhile stays.
+struct Forget;
+
+impl Words for Forget {
+    const SQL: &'static str = "DELETE FROM tombstone WHERE id = ANY(?) AND cancelled_at <= now_us() - ?";
+    type Row = ();
+}
+
+/// Removes those that are old enough and that everything before them has passed.
+pub fn forget(c: &mut PgConnection, topic_id: &str, age: Duration) -> Result<usize> {
+    let age_us = || Value::Int(micros_of(age));
+    let values = [Value::Text(topic_id), age_us(), Value::Int(LOOKED_AT)];
+    let oldest: Vec<(Key, String)> = statement::<Oldest, _>(&values).load(c)?;
     if oldest.is_empty() {
         return Ok(0);
     }
     let offsets = offsets(c, topic_id)?;
     let mut gone = passed(oldest, topic_id, &offsets)?;
     gone.sort_unstable();
-    Ok(statement::<Fell, _>(&[Value::Keys(gone)]).execute(c)?)
+    Ok(statement::<Forget, _>(&[Value::Keys(gone), age_us()]).execute(c)?)
 }

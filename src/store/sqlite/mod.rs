@@ -186,8 +186,8 @@ impl Store for SqliteStore {
         self.connections.write(|c| tombstones::cancel_unseen(c, id, ends, self.clock.wall()))
     }
 
-    fn forget_tombstones(&self, topic_id: &str) -> Result<usize> {
-        self.connections.write(|c| tombstones::forget(c, topic_id))
+    fn forget_tombstones(&self, topic_id: &str, age: Duration) -> Result<usize> {
+        self.connections.write(|c| tombstones::forget(c, topic_id, self.clock.wall().minus(age)))
     }
 
     fn scheduled(&self, after: Option<(Timestamp, TaskId)>, until: Timestamp, limit: usize) -> Result<Vec<Due>> {

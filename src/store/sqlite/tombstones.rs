@@ -21,14 +21,14 @@ pub fn cancel_unseen(c: &mut SqliteConnection, id: TaskId, ends: &Positions, now
     if tombstone::table.count().get_result::<i64>(c)? >= TOMBSTONES_MAX {
         return Ok(UnseenCancel::Full);
     }
-    diesel::insert_into(tombstone::table)
+    // The last cancel counts: since the one before, the task may have been put on the topic.
+    diesel::replace_into(tombstone::table)
         .values((
             tombstone::id.eq(id.0.as_bytes().as_slice()),
             tombstone::cancelled_at.eq(now.micros()),
             tombstone::topic_id.eq(&ends.topic_id),
             tombstone::positions.eq(written(ends)?),
         ))
-        .on_conflict_do_nothing()
         .execute(c)?;
     Ok(UnseenCancel::Tombstone)
 }
@@ -48,10 +48,10 @@ pub fn bury_under(c: &mut SqliteConnection, id: TaskId, now: Timestamp) -> Resul
     end_scheduled(c, &key, None, &end)
 }
 
-/// Removes those that everything before them has passed.
-pub fn forget(c: &mut SqliteConnection, topic_id: &str) -> Result<usize> {
+/// Removes those from before `until` that everything before them has passed.
+pub fn forget(c: &mut SqliteConnection, topic_id: &str, until: Timestamp) -> Result<usize> {
     let oldest: Vec<(Vec<u8>, String)> = tombstone::table
-        .filter(tombstone::topic_id.eq(topic_id))
+        .filter(tombstone::topic_id.eq(topic_id).and(tombstone::cancelled_at.le(until.micros())))
         .select((tombstone::id, tombstone::positions))
         .order((tombstone::cancelled_at, tombstone::id))
         .limit(LOOKED_AT)
