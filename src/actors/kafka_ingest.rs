@@ -80,6 +80,12 @@ impl KafkaIngest {
                 }
                 // Another node was faster: where it has come to stands in the database.
                 Ok(None) => {
+                    if let Batch::Stretch(stretch) = &polled.batch {
+                        let read = stretch.offset.origin(stretch.offset.from.unwrap_or(0));
+                        log::info!(
+                            "what was read from {read} on was ingested by another node meanwhile: it is read anew"
+                        );
+                    }
                     locked(&share).read_anew();
                     Ok(())
                 }
