@@ -21,6 +21,7 @@ mod services;
 
 mod api;
 mod bad_input;
+mod cancel;
 mod command_line;
 mod containers;
 mod crash;

@@ -4,11 +4,16 @@ pub mod cluster;
 pub mod database;
 pub mod http;
 pub mod judge;
+pub mod length;
 pub mod load;
 pub mod look;
 pub mod node;
+pub mod on_topic;
+pub mod producer;
 pub mod proxy;
 pub mod receiver;
+pub mod stream;
+pub mod tally;
 pub mod topic;
 
 pub use node::Node;
