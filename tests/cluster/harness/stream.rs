@@ -28,7 +28,7 @@ pub struct Asked {
     pub node: usize,
     pub sent: Instant,
     pub took: Duration,
-    /// None without an answer.
+    /// None without an answer; where each task has one of its own, that of the first.
     pub status: Option<u16>,
 }
 
@@ -134,7 +134,7 @@ impl Shared {
         let documents: Vec<Value> = self.tasks(n).into_iter().map(|(_, document)| document).collect();
         let (body, sent) = (Value::from(documents).to_string(), Instant::now());
         let answer = http::try_request("POST", url, &[("content-type", "application/json")], body.as_bytes());
-        let status = answer.as_ref().ok().map(|answer| answer.status);
+        let status = answer.as_ref().ok().map(status_of);
         self.asked.lock().unwrap().push(Asked { node, sent, took: sent.elapsed(), status });
         let Some(answer) = answer.ok().filter(|answer| answer.status < 300) else { return };
         let results = answer.json()["results"].take();
@@ -152,6 +152,15 @@ impl Shared {
     fn accept(&self, ids: impl IntoIterator<Item = String>) {
         self.ledger.lock().unwrap().accepted.extend(ids);
     }
+}
+
+fn status_of(answer: &http::Answer) -> u16 {
+    if answer.status != 200 {
+        return answer.status;
+    }
+    let first = answer.json()["results"][0].take();
+    let status = if first["problem"].is_null() { &first["status"] } else { &first["problem"]["status"] };
+    status.as_u64().unwrap() as u16
 }
 
 /// Half of them at most once.
