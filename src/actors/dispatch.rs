@@ -51,6 +51,8 @@ pub struct Passed {
     pub assigned: Vec<GenerationId>,
     /// The fence has refused: this node is not master any more.
     pub deposed: bool,
+    /// Something is ripe and waits for credit.
+    pub starved: bool,
 }
 
 impl Dispatch {
@@ -96,11 +98,12 @@ impl Dispatch {
         if !overdue.is_empty() {
             self.call_off(fence, &overdue).inspect_err(|_| self.ahead.put_back(&batch))?;
         }
-        let mut passed = Passed { next: Duration::ZERO, assigned: Vec::new(), deposed: false };
+        let mut passed = Passed { next: Duration::ZERO, assigned: Vec::new(), deposed: false, starved: false };
         if !batch.is_empty() {
             self.claim(fence, &batch, &credits, &mut passed)?;
         }
         passed.next = self.next(total > 0);
+        passed.starved = self.ahead.has_ready();
         Ok(passed)
     }
 

@@ -38,6 +38,10 @@ pub struct Dispatcher {
     woken: Option<Timestamp>,
     /// Something came in during the pass that wants another at once.
     again: bool,
+    /// The last pass left something that waits for credit, as far as is known.
+    starved: bool,
+    /// Credit came during the pass.
+    credited: bool,
     timer: Option<SpawnHandle>,
 }
 
@@ -58,6 +62,8 @@ impl Dispatcher {
             hints: Vec::new(),
             woken: None,
             again: false,
+            starved: true,
+            credited: false,
             timer: None,
         }
     }
@@ -74,7 +80,7 @@ impl Dispatcher {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
-        self.again = false;
+        (self.again, self.credited) = (false, false);
         let (hints, woken) = (std::mem::take(&mut self.hints), self.woken.take());
         let Some(epoch) = self.flag.epoch_at(self.parts.metrics.clock().mono()) else {
             dispatch.clear();
@@ -102,11 +108,13 @@ impl Dispatcher {
         match result {
             Ok((dispatch, passed)) => {
                 self.dispatch = Some(dispatch);
+                self.starved = passed.as_ref().map_or(true, |passed| passed.starved);
                 let next = match passed {
                     Ok(passed) => self.announce(epoch, &passed),
                     Err(cause) => self.failed(&cause),
                 };
-                self.rest(if self.again { Duration::ZERO } else { next }, ctx);
+                let at_once = self.again || (self.credited && self.starved);
+                self.rest(if at_once { Duration::ZERO } else { next }, ctx);
             }
             // The pass has panicked and its look-ahead is gone: the Supervisor starts a new set.
             Err(cause) => {
@@ -183,8 +191,13 @@ impl Handler<Woken> for Dispatcher {
 impl Handler<Credited> for Dispatcher {
     type Result = ();
 
+    /// Where nothing waits for credit, a pass would only claim one by one what is soon claimed together.
     fn handle(&mut self, _: Credited, ctx: &mut Self::Context) {
-        self.wake(ctx);
+        if self.dispatch.is_none() {
+            self.credited = true;
+        } else if self.starved {
+            self.wake(ctx);
+        }
     }
 }
 

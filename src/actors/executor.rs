@@ -16,7 +16,7 @@ use super::status::Assigned;
 use super::vital::{Vital, vital_signs};
 use crate::domain::look_ahead::LookAhead;
 use crate::domain::recent::Recent;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Mono, Timestamp};
 use crate::domain::{ClaimedTask, Due, TaskId};
 use crate::metrics::ActorName;
 use crate::store::{Assignment, Result};
@@ -24,7 +24,8 @@ use crate::store::{Assignment, Result};
 /// A start record is written this long before the first of its instants. In a backlog it may also name as many claims
 /// more than there are slots as have ended within this time: they get theirs within as long again.
 const START_LEAD: Duration = Duration::from_millis(20);
-/// This long is waited for more claims to stand in the same start record.
+/// After a start record this long is waited for more claims to stand in the next, unless one has less than the rest of
+/// the lead until its instant.
 const GATHER: Duration = Duration::from_millis(10);
 /// Looks for claims and slots this often by itself, in case a hint was lost.
 const LOOK: Duration = Duration::from_secs(1);
@@ -48,6 +49,8 @@ pub struct Executor {
     reading: bool,
     read_again: bool,
     starting: bool,
+    /// When the last start record was begun.
+    recorded: Option<Mono>,
     ended: Recent,
     timer: Option<SpawnHandle>,
 }
@@ -83,6 +86,7 @@ impl Executor {
             reading: false,
             read_again: false,
             starting: false,
+            recorded: None,
             ended: Recent::over(START_LEAD),
             timer: None,
         }
@@ -139,6 +143,10 @@ impl Executor {
         }
         self.set.calls.looked();
         let now = self.parts.database_clock.now();
+        if self.gathers(now) {
+            self.rest(now, ctx);
+            return;
+        }
         let limit = self.room();
         let due = self.order.take_due(now.plus(START_LEAD), limit);
         let tasks: Vec<ClaimedTask> = due.iter().filter_map(|due| self.tasks.remove(&due.id)).collect();
@@ -158,11 +166,24 @@ impl Executor {
             return;
         }
         self.starting = true;
+        self.recorded = Some(self.parts.metrics.clock().mono());
         let begun = self.vital.begin();
         ctx.spawn(self.record(tasks).into_actor(self).map(move |started, actor, ctx| {
             drop(begun);
             actor.started_some(started, ctx);
         }));
+    }
+
+    /// More claims may come to stand in the next start record: one was begun just now, and nobody has to hurry. (Every call
+    /// that ends asks for a start.)
+    fn gathers(&self, now: Timestamp) -> bool {
+        let calm = |due_at| !hurries_in(due_at, now).is_zero();
+        !self.order.has_ready() && self.order.next_due().is_some_and(calm) && !self.gathering().is_zero()
+    }
+
+    /// How much longer is waited for more claims.
+    fn gathering(&self) -> Duration {
+        self.recorded.map_or(Duration::ZERO, |at| at.plus(GATHER).since(self.parts.metrics.clock().mono()))
     }
 
     /// How many more may start: as many as get a slot at once, or soon by the speed of the last.
@@ -223,7 +244,7 @@ impl Executor {
         }
         if let Some(due_at) = self.order.next_due() {
             let ahead = due_at.since(now.plus(START_LEAD));
-            self.wake_in(ahead.max(GATHER), ctx);
+            self.wake_in(ahead.max(self.gathering().min(hurries_in(due_at, now))), ctx);
         }
     }
 
@@ -245,6 +266,11 @@ impl Executor {
             }
         }
     }
+}
+
+/// When a claim cannot wait for others any longer.
+fn hurries_in(due_at: Timestamp, now: Timestamp) -> Duration {
+    due_at.since(now.plus(START_LEAD.saturating_sub(GATHER)))
 }
 
 impl Actor for Executor {

@@ -17,7 +17,7 @@ use crate::store::{Generation, Result, Standing};
 const SILENT: Duration = Duration::from_millis(1_500);
 /// So long at least a cancel is remembered whose task is not stored: a submission that was on its way then has come in, or
 /// its publisher has given it up (after 4 s).
-const REMEMBERED: Duration = Duration::from_secs(10);
+const REMEMBERED: Duration = Duration::from_mins(2);
 /// Dead letters published at once.
 const LETTERS_MAX: usize = 100;
 

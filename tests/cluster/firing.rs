@@ -6,7 +6,7 @@ use chrono::DateTime;
 use serde_json::{Value, json};
 
 use crate::harness::node::until;
-use crate::harness::{Answer, Call, Node, Receiver, http};
+use crate::harness::{Answer, Call, Node, Receiver, database, http};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -175,4 +175,21 @@ fn beyond_loopback_only_public_or_allowed_addresses_are_called() {
     let open = Node::with(&["--listen", &listen, "--allow-unauthenticated", "--http-allow", "127.0.0.0/8"]);
     let id = submit(&open, &document);
     until_state(&open, &id, "succeeded");
+}
+
+#[test]
+fn tasks_that_are_due_one_after_another_share_claims_and_start_records() {
+    const TASKS: usize = 1_000;
+    let (folder, receiver) = (tempfile::tempdir().unwrap(), Receiver::start());
+    let node = Node::in_folder(folder.path(), &[]);
+    let one = |n: usize| json!({"delay_ms": 1_000 + n, "target": {"type": "http", "url": receiver.url("/")}});
+    let batch: Vec<Value> = (0..TASKS).map(one).collect();
+    assert_eq!(http::post_json(&node.url("/v1/tasks/batch"), &Value::from(batch)).status, 201);
+    receiver.wait_for(TASKS, SOON);
+    assert!(node.stop().success());
+    // Every call that ends asks for more: without gathering there is a row for each.
+    for table in ["assignment", "start_record"] {
+        let rows = database::rows_ever(folder.path(), table);
+        assert!(rows <= TASKS / 3, "{rows} rows of {table} for {TASKS} tasks");
+    }
 }

@@ -38,6 +38,13 @@ struct StartRow {
     claim_nos: Vec<u8>,
 }
 
+/// How many rows this table was ever given, in the database of a node that has ended.
+pub fn rows_ever(folder: &Path, table: &str) -> usize {
+    let mut connection = SqliteConnection::establish(&folder.join("task-scheduler.db").to_string_lossy()).unwrap();
+    let seq = diesel::dsl::sql::<BigInt>(&format!("(SELECT seq FROM sqlite_sequence WHERE name = '{table}')"));
+    usize::try_from(diesel::select(seq).get_result::<i64>(&mut connection).unwrap()).unwrap()
+}
+
 /// Reads a copy of the database in `folder`: the file itself stays as the crash has left it.
 pub fn snapshot(folder: &Path) -> Snapshot {
     let copy = tempfile::tempdir().unwrap();
