@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
 use crate::harness::Call;
+use crate::harness::cluster::Cluster;
 use crate::harness::judge::{Bars, Evidence, Fault};
 use crate::harness::load::Accepted;
-use crate::harness::look::Held;
+use crate::harness::look::{Held, Look};
 
 const BAR: Duration = Duration::from_millis(100);
 const BARS: Bars = Bars { starts: BAR, stored: BAR, held: BAR.saturating_mul(10), new: BAR };
@@ -105,4 +106,24 @@ fn what_no_fault_excuses_is_refused() {
         all.calls[15].at = at(1_400);
     };
     assert!(said(silence).contains("no start for"));
+}
+
+#[test]
+fn a_claim_that_is_committed_after_a_take_over_is_noted() {
+    let Some(cluster) = Cluster::start(1) else { return };
+    let (mut deposed, mut look) = (Look::at(&cluster.url), Look::at(&cluster.url));
+    look.trace();
+    let claim = |epoch: i64| {
+        format!(
+            "INSERT INTO assignment (generation, epoch, ids, claim_nos) VALUES ('{}', {epoch}, '{{}}', '{{}}')",
+            id(1)
+        )
+    };
+    deposed.run(&claim(1));
+    assert_eq!(look.overtaken(), 0);
+    // As it would be without a lock on the fence: begun in time, committed too late.
+    deposed.run(&format!("BEGIN; {}", claim(1)));
+    look.run("UPDATE master_fence SET epoch = 2");
+    deposed.run("COMMIT");
+    assert_eq!(look.overtaken(), 1);
 }

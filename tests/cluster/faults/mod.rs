@@ -207,8 +207,6 @@ impl Field {
                 fault.given = self.look.claimed_for(generation).difference(&fault.held.claimed).copied().collect();
             }
         }
-        let overtaken = "SELECT (SELECT count(*) FROM test_claim WHERE epoch <> fence) + \
-            (SELECT count(*) FROM test_claim c JOIN master_term t ON t.epoch = c.epoch + 1 WHERE c.at > t.elected_at)";
         let unbroken = "(SELECT count(*) = max(epoch) AND min(epoch) = 1 FROM master_term)";
         assert!(self.look.holds(unbroken), "epochs rise by one");
         Evidence {
@@ -218,7 +216,7 @@ impl Field {
             end,
             states: self.look.states(),
             unknown: self.look.ids("SELECT id FROM test_unknown"),
-            overtaken: self.look.number(overtaken),
+            overtaken: self.look.overtaken(),
         }
     }
 }

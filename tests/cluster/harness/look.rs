@@ -153,6 +153,14 @@ impl Look {
         self.ids(&format!("SELECT unnest(ids) AS id FROM test_claim WHERE generation = '{generation}'"))
     }
 
+    /// Claims that were committed when the fence had gone on to another epoch, and claims of an epoch whose next had begun.
+    pub fn overtaken(&mut self) -> i64 {
+        self.number(
+            "SELECT (SELECT count(*) FROM test_claim WHERE epoch <> fence) + (SELECT count(*) FROM test_claim c \
+             JOIN master_term t ON t.epoch = c.epoch + 1 WHERE c.epoch = c.fence AND c.at > t.elected_at)",
+        )
+    }
+
     /// The states of all tasks, as numbers, and who had them last.
     pub fn states(&mut self) -> HashMap<Uuid, (i16, Option<Uuid>)> {
         let sql = "SELECT id::text AS id, owner::text AS owner, state FROM task UNION ALL \
