@@ -95,7 +95,7 @@ impl Field {
 
     /// Runs so many races at once, and judges them: what was cancelled with success is never called, all else once.
     fn races(&self, row: &str, receiver: &Receiver, one: impl Fn(usize) -> Raced + Sync) -> BTreeMap<String, usize> {
-        let (times, began) = (length::of(70, 700), Instant::now());
+        let (times, began) = (length::of(70, 2_000), Instant::now());
         let raced: Vec<Raced> = std::thread::scope(|scope| {
             let one = &one;
             let lane = |first| scope.spawn(move || (first..times).step_by(THREADS).map(one).collect::<Vec<_>>());

@@ -18,11 +18,13 @@ use uuid::Uuid;
 
 use crate::harness::cluster::Cluster;
 use crate::harness::judge::{Bars, Evidence, Fault};
+use crate::harness::length::is_long;
 use crate::harness::load::{Load, RATE};
 use crate::harness::look::{Held, Look};
 use crate::harness::proxy::Proxy;
+use crate::harness::shape::{Shape, shapes};
 use crate::harness::{Answer, Call, Node, Receiver, http};
-use crate::services::{kafka, postgres};
+use crate::services::postgres;
 
 const SOON: Duration = Duration::from_secs(20);
 const LEASE: Duration = Duration::from_secs(3);
@@ -33,19 +35,6 @@ const MORE: Duration = Duration::from_millis(1_500);
 const NEW: Duration = Duration::from_secs(3);
 const NODES: usize = 3;
 
-/// How submissions come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    /// Into the database.
-    Plain,
-    /// Over a topic.
-    Topic,
-}
-
-fn is_long() -> bool {
-    std::env::var_os("TASK_SCHEDULER_TEST_LONG").is_some()
-}
-
 /// The count of a row: in the short form once.
 fn times(long: usize) -> usize {
     if is_long() { long } else { 1 }
@@ -54,11 +43,6 @@ fn times(long: usize) -> usize {
 /// How long a fault lasts at least: in the short form as long as it takes to show.
 fn pause(long: Duration) -> Duration {
     if is_long() { long } else { Duration::ZERO }
-}
-
-/// Both in the long form.
-fn shapes() -> &'static [Shape] {
-    if is_long() { &[Shape::Plain, Shape::Topic] } else { &[Shape::Plain] }
 }
 
 /// How a field is laid out.
@@ -98,7 +82,7 @@ impl Field {
 
     /// The same on another database server. The receiver answers at once, on `/slow` the first call of a task after 4 s.
     fn on(server: &postgres::Server, layout: &Layout<'_>) -> Option<Self> {
-        let topic = topic_flags(layout.shape)?;
+        let topic = layout.shape.flags()?;
         let alone = alone();
         let url = server.schema();
         let proxies: Vec<Proxy> = (0..NODES).filter(|_| layout.proxied).map(|_| Proxy::to(server.address())).collect();
@@ -225,17 +209,6 @@ impl Field {
 fn alone() -> Option<MutexGuard<'static, ()>> {
     static ONE: Mutex<()> = Mutex::new(());
     is_long().then(|| ONE.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// A topic of the caller's own, as far as its shape has one; `None` where there is no server for it.
-fn topic_flags(shape: Shape) -> Option<Vec<String>> {
-    if shape == Shape::Plain {
-        return Some(Vec::new());
-    }
-    let server = kafka::server()?;
-    let flags =
-        ["--kafka-brokers", &server.brokers(), "--submission-topic", &server.topic(), "--kafka-partitions", "6"];
-    Some(flags.map(str::to_owned).into())
 }
 
 fn slow(call: &Call, before: usize) -> Answer {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{NODES, alone, reigns, shapes, times, topic_flags, until};
+use super::{NODES, alone, reigns, shapes, times, until};
 use crate::harness::cluster::Cluster;
 use crate::harness::look::Look;
 use crate::harness::{Node, Receiver};
@@ -58,7 +58,7 @@ fn nodes_that_start_together_have_one_master_and_epochs_rise_by_one() {
             if server().is_none() {
                 return;
             }
-            let Some(topic) = topic_flags(*shape) else { return };
+            let Some(topic) = shape.flags() else { return };
             took.push(start(&topic));
         }
         took.sort();

@@ -12,6 +12,7 @@ pub mod on_topic;
 pub mod producer;
 pub mod proxy;
 pub mod receiver;
+pub mod shape;
 pub mod stream;
 pub mod tally;
 pub mod topic;
