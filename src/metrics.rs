@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
@@ -106,6 +107,7 @@ pub struct Metrics {
     pub calls: IntGauge,
     master: IntGauge,
     mastership: Mutex<Mastership>,
+    passed_ms: AtomicU64,
     actors: Vec<ActorMetrics>,
 }
 
@@ -132,6 +134,7 @@ impl Metrics {
             calls: made.gauge("calls_in_flight", "Calls under way.")?,
             master: made.gauge("master", "1 while this node may claim as master, by its own clock.")?,
             mastership: Mutex::default(),
+            passed_ms: AtomicU64::new(0),
             actors,
             clock,
             registry,
@@ -186,6 +189,16 @@ impl Metrics {
     /// What this node knows of its own mastership from now on.
     pub fn reigns(&self, mastership: Mastership) {
         *self.mastership.lock().unwrap_or_else(PoisonError::into_inner) = mastership;
+    }
+
+    /// The Dispatcher has made a whole pass as master.
+    pub fn pass_made(&self, now: Mono) {
+        self.passed_ms.store(millis_of(now.0), Ordering::Relaxed);
+    }
+
+    /// When the Dispatcher has last made a whole pass as master.
+    pub fn last_pass(&self) -> Mono {
+        Mono(Duration::from_millis(self.passed_ms.load(Ordering::Relaxed)))
     }
 
     /// Everything in the Prometheus text format.

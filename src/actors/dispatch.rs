@@ -6,7 +6,8 @@ use super::parts::Parts;
 use crate::domain::credit::{CreditMeter, shares};
 use crate::domain::liveness::Liveness;
 use crate::domain::look_ahead::{Key, LookAhead};
-use crate::domain::time::{Mono, Timestamp};
+use crate::domain::sweep::Sweep;
+use crate::domain::time::Timestamp;
 use crate::domain::{Due, GenerationId, TaskId};
 use crate::store::{Claimed, Fence, Order, Result};
 
@@ -22,8 +23,6 @@ const READ_MAX: usize = 2_000;
 const READS_MAX: usize = 4;
 /// Most claims in one transaction.
 const CLAIM_MAX: usize = 1_000;
-/// Time between sweeps for what a hint has missed.
-const SWEEP: Duration = Duration::from_secs(1);
 /// Most rows of a sweep: it begins with the oldest, so what it does not reach is reached when those are claimed.
 const SWEEP_MAX: usize = 500;
 /// A generation whose heartbeat counter has stood still this long gets nothing.
@@ -39,7 +38,7 @@ pub struct Dispatch {
     ahead: LookAhead,
     meter: CreditMeter,
     liveness: Liveness,
-    swept: Option<Mono>,
+    sweep: Sweep,
 }
 
 /// How a pass ended.
@@ -63,14 +62,14 @@ impl Dispatch {
             ahead: LookAhead::new(CAPACITY),
             meter: CreditMeter::default(),
             liveness: Liveness::default(),
-            swept: None,
+            sweep: Sweep::default(),
         }
     }
 
     /// Forgets everything: another node may have changed it.
     pub fn clear(&mut self) {
         self.ahead.clear();
-        self.swept = None;
+        self.sweep.clear();
     }
 
     /// Takes in hints.
@@ -87,7 +86,7 @@ impl Dispatch {
     pub fn pass(&mut self, fence: Fence) -> Result<Passed> {
         let now = self.parts.database_clock.now();
         self.read_on(now)?;
-        self.sweep()?;
+        self.sweep(now)?;
         let credits = self.credits(fence.generation)?;
         let total = credits.iter().map(|(_, credit)| *credit).fold(0, u64::saturating_add);
         let limit = usize::try_from(total).unwrap_or(usize::MAX).min(CLAIM_MAX);
@@ -127,16 +126,15 @@ impl Dispatch {
         self.ahead.horizon().is_some_and(|(at, _)| at >= now.plus(READ_ON)) || !self.ahead.has_room()
     }
 
-    fn sweep(&mut self) -> Result<()> {
-        let now = self.parts.metrics.clock().mono();
-        if self.swept.is_some_and(|swept| now.since(swept) < SWEEP) {
+    fn sweep(&mut self, now: Timestamp) -> Result<()> {
+        let mono = self.parts.metrics.clock().mono();
+        let Some((horizon, _)) = self.ahead.horizon().filter(|_| self.sweep.wait(mono).is_zero()) else {
             return Ok(());
-        }
-        self.swept = Some(now);
-        if let Some((horizon, _)) = self.ahead.horizon() {
-            let oldest = self.parts.store.scheduled(None, horizon, SWEEP_MAX)?;
-            self.ahead.insert(&oldest);
-        }
+        };
+        let after = self.sweep.begin(mono);
+        let oldest = self.parts.store.scheduled(after, horizon, SWEEP_MAX)?;
+        self.sweep.found(oldest.first().map(|first| first.due_at), now);
+        self.ahead.insert(&oldest);
         Ok(())
     }
 
@@ -199,7 +197,7 @@ impl Dispatch {
     /// When there is something to do again.
     fn next(&self, has_credit: bool) -> Duration {
         let now = self.parts.metrics.clock().mono();
-        let sweep = self.swept.map_or(Duration::ZERO, |swept| swept.plus(SWEEP).since(now));
+        let sweep = self.sweep.wait(now);
         if self.ahead.has_ready() {
             return if has_credit { Duration::ZERO } else { CREDIT_WAIT.min(sweep) };
         }

@@ -110,7 +110,10 @@ impl Dispatcher {
                 self.dispatch = Some(dispatch);
                 self.starved = passed.as_ref().map_or(true, |passed| passed.starved);
                 let next = match passed {
-                    Ok(passed) => self.announce(epoch, &passed),
+                    Ok(passed) => {
+                        self.parts.metrics.pass_made(self.parts.metrics.clock().mono());
+                        self.announce(epoch, &passed)
+                    }
                     Err(cause) => self.failed(&cause),
                 };
                 let at_once = self.again || (self.credited && self.starved);

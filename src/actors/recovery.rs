@@ -24,16 +24,23 @@ impl Recovery {
     }
 
     fn look(&self, liveness: &mut Liveness) -> Result<()> {
+        let asked = self.parts.metrics.clock().mono();
         let generations: Vec<Generation> =
             self.parts.store.generations()?.into_iter().filter(|known| known.standing != Standing::Dead).collect();
         let counters: Vec<_> = generations.iter().map(|known| (known.id, known.counter)).collect();
-        let now = self.parts.metrics.clock().mono();
-        liveness.observe(&counters, now);
-        liveness.connections(|id| generations.iter().any(|known| known.id == id && known.connected));
-        let silent = liveness.dead(now, self.parts.config.dead_after);
+        liveness.observe(&counters, self.parts.metrics.clock().mono());
+        let dead_after = self.parts.config.dead_after;
+        // A database that answers but commits nothing stops the counters of all, the master's own too.
+        if liveness.silence(self.fence.generation, asked).is_some_and(|silent| silent >= dead_after / 2) {
+            liveness.start_anew();
+        }
+        let silent = liveness.dead(asked, dead_after);
         for known in generations.iter().filter(|known| known.id != self.fence.generation) {
-            if known.gone || silent.contains(&known.id) {
-                self.recover(known)?;
+            // One that cannot be recovered keeps no other waiting; it comes again with the next look.
+            if (known.gone || silent.contains(&known.id))
+                && let Err(cause) = self.recover(known)
+            {
+                log::warn!("generation {} of node {} is not recovered yet: {cause}", known.id, known.node);
             }
         }
         Ok(())

@@ -142,6 +142,10 @@ impl Status {
             Hint::Assigned(_) => true,
             Hint::Scheduled(first) => ears.woken.try_send(Woken { first: *first }).is_ok(),
             Hint::Resigned => ears.resigned.try_send(Resigned).is_ok(),
+            Hint::Missed => {
+                let woken = ears.woken.try_send(Woken { first: Timestamp::from_micros(0) }).is_ok();
+                ears.assigned.try_send(Assigned).is_ok() && woken
+            }
         };
         if !told {
             log::debug!("a mailbox is full or closed; its actor looks by itself");

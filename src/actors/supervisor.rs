@@ -31,7 +31,7 @@ use crate::domain::GenerationId;
 use crate::domain::mastership::Mastership;
 use crate::domain::time::Mono;
 use crate::metrics::ActorName;
-use crate::store::{Fence, NewGeneration, Result, Store};
+use crate::store::{Fence, NewGeneration, Store};
 
 /// Drain and end. Answered when everything is settled, or when the deadline has passed.
 #[derive(Debug, Clone, Copy, Message)]
@@ -51,6 +51,8 @@ const BACKOFF_MAX: Duration = Duration::from_millis(800);
 const PAUSE: Duration = Duration::from_millis(250);
 /// How long a stop waits for the submissions that were taken already.
 const INGEST_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the rest of a stop waits for a resignation.
+const RESIGN_DEADLINE: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub struct Supervisor {
@@ -246,14 +248,16 @@ impl Supervisor {
     }
 }
 
+/// Waits for it for a while only: until the calls in flight retire, nobody gives their generation's sign of life.
 async fn resign(store: Arc<dyn Store>, generation: GenerationId, why: String) {
-    let resigned: Result<()> = blocking(move || match store.epoch()? {
+    let resigned = blocking(move || match store.epoch()? {
         Some(epoch) => store.resign(Fence { epoch, generation }, &why),
         None => Ok(()),
-    })
-    .await;
-    if let Err(cause) = resigned {
-        log::warn!("generation {generation} could not resign: {cause}");
+    });
+    match tokio::time::timeout(RESIGN_DEADLINE, resigned).await {
+        Ok(Ok(())) => {}
+        Ok(Err(cause)) => log::warn!("generation {generation} could not resign: {cause}"),
+        Err(_) => log::warn!("generation {generation} has not resigned in time: its lease ends by itself"),
     }
 }
 

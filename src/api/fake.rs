@@ -32,7 +32,6 @@ pub fn generation(id: GenerationId, standing: Standing) -> Generation {
         heartbeat_age: Duration::from_millis(20),
         clock_offset_us: 0,
         reads_topic: false,
-        connected: true,
         gone: false,
     }
 }

@@ -14,12 +14,10 @@ use super::time::Mono;
 pub struct Liveness {
     seen: HashMap<GenerationId, (i64, Mono)>,
     moved: HashSet<GenerationId>,
-    /// Whether its connection stands now; only of those of which it was seen to stand.
-    connected: HashMap<GenerationId, bool>,
 }
 
 impl Liveness {
-    /// Takes in the counters as read at `now` and forgets generations that are no longer listed.
+    /// Takes in the counters whose answer came at `now`, and forgets generations that are no longer listed.
     pub fn observe(&mut self, counters: &[(GenerationId, i64)], now: Mono) {
         self.seen.retain(|generation, _| counters.iter().any(|(listed, _)| listed == generation));
         self.moved.retain(|generation| self.seen.contains_key(generation));
@@ -28,19 +26,6 @@ impl Liveness {
             if seen.0 != *counter {
                 *seen = (*counter, now);
                 self.moved.insert(*generation);
-            }
-        }
-    }
-
-    /// Takes in whose connection to the database stands. A process that is killed loses it at once, one that is stopped or cut
-    /// off keeps it for a while, and so does none when the database itself was away: alone it says nothing.
-    pub fn connections(&mut self, standing: impl Fn(GenerationId) -> bool) {
-        self.connected.retain(|generation, _| self.seen.contains_key(generation));
-        for generation in self.seen.keys() {
-            if standing(*generation) {
-                self.connected.insert(*generation, true);
-            } else if let Some(stands) = self.connected.get_mut(generation) {
-                *stands = false;
             }
         }
     }
@@ -55,14 +40,10 @@ impl Liveness {
         self.moved.contains(&generation) && self.silence(generation, now).is_some_and(|silent| silent < within)
     }
 
-    /// Those silent for at least `dead_after`; half of it is enough where a living one has lost its connection before the
-    /// observer's eyes.
+    /// Those silent for at least `dead_after`. `now`: before the counters were asked for, so that no pause of the observer's
+    /// own is counted.
     pub fn dead(&self, now: Mono, dead_after: Duration) -> Vec<GenerationId> {
-        let patience = |generation: &GenerationId| {
-            let was_killed = self.moved.contains(generation) && self.connected.get(generation) == Some(&false);
-            if was_killed { dead_after / 2 } else { dead_after }
-        };
-        let is_dead = |(id, (_, since)): &(&GenerationId, &(i64, Mono))| now.since(*since) >= patience(id);
+        let is_dead = |(_, (_, since)): &(&GenerationId, &(i64, Mono))| now.since(*since) >= dead_after;
         let mut dead: Vec<_> = self.seen.iter().filter(is_dead).map(|(id, _)| *id).collect();
         dead.sort_unstable();
         dead
@@ -72,7 +53,6 @@ impl Liveness {
     pub fn start_anew(&mut self) {
         self.seen.clear();
         self.moved.clear();
-        self.connected.clear();
     }
 }
 
@@ -108,33 +88,6 @@ mod tests {
         liveness.observe(&[(A, 5), (B, 9)], at(1));
         assert!(liveness.is_alive(A, at(2), lately) && !liveness.is_alive(B, at(2), lately));
         assert!(!liveness.is_alive(A, at(3), lately), "too long ago");
-    }
-
-    #[test]
-    fn one_whose_connection_was_seen_to_end_is_dead_sooner() {
-        let mut liveness = Liveness::default();
-        liveness.observe(&[(A, 1), (B, 1)], at(0));
-        liveness.connections(|_| true);
-        liveness.observe(&[(A, 2), (B, 2)], at(1));
-        liveness.connections(|id| id == B);
-        assert_eq!(liveness.dead(at(2), DEAD_AFTER), vec![], "a connection alone kills nobody");
-        assert_eq!(liveness.dead(at(3), DEAD_AFTER), vec![A]);
-        liveness.connections(|_| true);
-        assert_eq!(liveness.dead(at(3), DEAD_AFTER), vec![], "it is there again");
-    }
-
-    #[test]
-    fn one_that_was_never_seen_alive_and_connected_is_given_the_whole_time() {
-        let mut liveness = Liveness::default();
-        liveness.observe(&[(A, 1), (B, 1)], at(0));
-        liveness.connections(|id| id == B);
-        liveness.observe(&[(A, 2), (B, 1)], at(0));
-        liveness.connections(|_| false);
-        assert_eq!(liveness.dead(at(2), DEAD_AFTER), vec![], "A was not connected, B has not moved");
-        liveness.start_anew();
-        liveness.observe(&[(A, 2), (B, 1)], at(5));
-        liveness.connections(|_| false);
-        assert_eq!(liveness.dead(at(7), DEAD_AFTER), vec![], "the database was away: so were all connections");
     }
 
     #[test]

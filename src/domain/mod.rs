@@ -24,6 +24,7 @@ pub mod retry;
 pub mod settlement;
 pub mod share;
 pub mod state;
+pub mod sweep;
 pub mod target;
 pub mod target_document;
 pub mod task;

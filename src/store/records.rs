@@ -129,8 +129,6 @@ pub struct Generation {
     pub clock_offset_us: i64,
     /// The brokers of the submission topic answer it: others leave partitions to it.
     pub reads_topic: bool,
-    /// The connection of its lease stands: that of a killed process does not. Hastens recovery, never decides it.
-    pub connected: bool,
     /// It is known to be gone (its process ended, or it said farewell) and may be recovered at once.
     pub gone: bool,
 }
@@ -347,6 +345,8 @@ pub enum Hint {
     Scheduled(Timestamp),
     /// It is master no more.
     Resigned,
+    /// Some of this may have been told while nobody listened.
+    Missed,
 }
 
 /// Where a topic ends: what is in it now lies before.

@@ -30,6 +30,7 @@ mod faults;
 mod firing;
 mod kafka;
 mod nodes;
+mod reign;
 mod reports;
 mod settings;
 mod stop;

@@ -31,6 +31,7 @@ mod plans;
 mod reading;
 mod recovery;
 mod reports;
+mod sessions;
 mod settling;
 mod shared;
 mod walk;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
-use diesel::r2d2::{Error as PoolError, ManageConnection, Pool, PooledConnection};
+use diesel::r2d2::{Error as PoolError, ManageConnection, Pool, PooledConnection, R2D2Connection as _};
 use diesel::result::{DatabaseErrorKind as Kind, Error as DieselError};
 
 use crate::store::{Result, StoreError};
@@ -14,12 +14,17 @@ use crate::store::{Result, StoreError};
 const WAIT: Duration = Duration::from_secs(2);
 
 /// No statement, no lock and no transaction that its owner has forgotten holds anybody up for longer than a lease. The
-/// server's `tcp_user_timeout` is the one that frees a fence whose owner was stopped while it received an answer.
+/// server's `tcp_user_timeout` is the one that frees a fence whose owner was stopped while it received an answer; its
+/// keepalives end sessions whose node is cut off or has lost its power, which would else hold their places and their life
+/// lock for two hours. The rules of ingest, starting and recovery are those of READ COMMITTED: a later statement must see
+/// what was committed meanwhile, whatever this database takes by default.
 /// Every statement goes by a key or an index, whatever the values: so a prepared one keeps one plan. But a plan that was
 /// made while a table was empty would read all of it for ever (measured: 170 ms instead of 2 for a batch), so ways that
 /// read whole tables are not offered, nor those that collect everything before they give the first row.
 const SETTINGS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '2s'; \
-    SET idle_in_transaction_session_timeout = '2s'; SET tcp_user_timeout = 3000; SET plan_cache_mode = force_generic_plan; \
+    SET idle_in_transaction_session_timeout = '2s'; SET tcp_user_timeout = 3000; \
+    SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3; \
+    SET default_transaction_isolation = 'read committed'; SET plan_cache_mode = force_generic_plan; \
     SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
     SET jit = off; SET application_name = 'task-scheduler'; SET client_min_messages = warning;";
 
@@ -115,8 +120,9 @@ impl ManageConnection for Maker {
         link.connection.batch_execute("SELECT 1").map_err(PoolError::QueryError)
     }
 
+    /// A panic in the midst of a transaction leaves it open: what is "committed" within it later, is not.
     fn has_broken(&self, link: &mut Link) -> bool {
-        link.broken
+        link.broken || link.connection.is_broken()
     }
 }
 
@@ -167,6 +173,11 @@ impl Connections {
     /// The same for people.
     pub fn visit<T>(&self, work: impl FnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
         taken(&self.visitors)?.run(work)
+    }
+
+    /// Runs `work` in a transaction, for people: they may have to wait for each other, and no actor for them.
+    pub fn change<T>(&self, work: impl FnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
+        taken(&self.visitors)?.transaction(work)
     }
 
     /// Runs `work` on the lease's own connection; `opened` is done to a new one first.

@@ -33,6 +33,19 @@ impl Words for OwnTasks {
     type Row = TaskColumns;
 }
 
+/// The same for those who settle them: no payload is needed for that, and all of them may be far more than memory holds.
+struct OwnClaims;
+
+impl Words for OwnClaims {
+    const SQL: &'static str = concat!(
+        "SELECT ",
+        columns!("''::BYTEA"),
+        " FROM unnest(?, ?) AS c(id, claim_no) JOIN task t ON t.id = c.id AND t.claim_no = c.claim_no \
+         WHERE t.owner = ? AND t.state = 1"
+    );
+    type Row = TaskColumns;
+}
+
 /// Assignments after `after`, in the order of claiming, with the tasks that are still this generation's.
 pub fn assigned(c: &mut PgConnection, generation: GenerationId, after: i64, limit: usize) -> Result<Vec<Assignment>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -40,7 +53,7 @@ pub fn assigned(c: &mut PgConnection, generation: GenerationId, after: i64, limi
     let rows: Vec<(i64, Vec<Key>, Vec<i64>)> = statement::<Assigned, _>(&values).load(c)?;
     let all = rows.iter().flat_map(|(_, ids, claim_nos)| claims_of(ids, claim_nos)).collect::<Vec<_>>();
     let mut own: HashMap<Claim, ClaimedTask> =
-        claimed(c, generation, &all)?.into_iter().map(|task| (task.claim, task)).collect();
+        claimed::<OwnTasks>(c, generation, &all)?.into_iter().map(|task| (task.claim, task)).collect();
     Ok(rows
         .into_iter()
         .map(|(seq, ids, claim_nos)| {
@@ -54,12 +67,20 @@ fn claims_of<'a>(ids: &'a [Key], claim_nos: &'a [i64]) -> impl Iterator<Item = C
     ids.iter().zip(claim_nos).map(|(id, claim_no)| Claim { id: id.task(), claim_no: *claim_no })
 }
 
-/// The tasks of those claims that are still this generation's.
-pub fn claimed(c: &mut PgConnection, generation: GenerationId, claims: &[Claim]) -> Result<Vec<ClaimedTask>> {
+/// The tasks of those claims that are still this generation's, without their payloads.
+pub fn claimed_bare(c: &mut PgConnection, generation: GenerationId, claims: &[Claim]) -> Result<Vec<ClaimedTask>> {
+    claimed::<OwnClaims>(c, generation, claims)
+}
+
+fn claimed<W: Words<Row = TaskColumns> + 'static>(
+    c: &mut PgConnection,
+    generation: GenerationId,
+    claims: &[Claim],
+) -> Result<Vec<ClaimedTask>> {
     if claims.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<TaskRow> = statement::<OwnTasks, _>(&[
+    let rows: Vec<TaskRow> = statement::<W, _>(&[
         Value::Keys(claims.iter().map(|claim| claim.id.into()).collect()),
         Value::Ints(claims.iter().map(|claim| claim.claim_no).collect()),
         Value::Key(generation.into()),

@@ -5,7 +5,6 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, SmallInt, Text, Uuid};
 
-use super::mastership::living;
 use super::value::Value;
 use crate::domain::credit::Load;
 use crate::domain::{GenerationId, Timestamp};
@@ -128,7 +127,6 @@ impl Words for All {
 pub fn all(c: &mut PgConnection) -> Result<Vec<Generation>> {
     type Row = (Key, String, String, String, i32, i16, i64, i64, i32, i64, bool, bool);
     let rows: Vec<Row> = statement::<All, Value<'_>>(&[]).load(c)?;
-    let living = living(c)?;
     rows.into_iter()
         .map(
             |(
@@ -159,7 +157,6 @@ pub fn all(c: &mut PgConnection) -> Result<Vec<Generation>> {
                     heartbeat_age: Duration::from_micros(u64::try_from(age_us).unwrap_or(0)),
                     clock_offset_us,
                     reads_topic,
-                    connected: living(id.generation()),
                     gone,
                 })
             },

@@ -21,6 +21,9 @@ const LOOK: Duration = Duration::from_millis(2);
 /// Before a lost connection is made anew.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// Most generations in one notification: the server takes 8,000 bytes.
+pub const GENERATIONS_MAX: usize = 200;
+
 /// One channel per schema.
 const LISTEN: &str = "DO $$ BEGIN EXECUTE format('LISTEN %I', 'task_scheduler_' || current_schema()); END $$";
 
@@ -47,6 +50,8 @@ fn written(process: Key, hint: &Hint) -> String {
         }
         Hint::Scheduled(first) => format!("{process} s {}", first.micros()),
         Hint::Resigned => format!("{process} r "),
+        // Told by a listener to its own process only.
+        Hint::Missed => format!("{process} m "),
     }
 }
 
@@ -63,6 +68,7 @@ fn read(own: Key, payload: &str) -> Option<Hint> {
         }
         ("s", micros) => micros.parse().ok().map(|micros| Hint::Scheduled(Timestamp::from_micros(micros))),
         ("r", _) => Some(Hint::Resigned),
+        ("m", _) => Some(Hint::Missed),
         _ => None,
     }
 }
@@ -97,7 +103,7 @@ impl Listener {
         let mut link = Link::open(&self.url).map_err(|cause| StoreError::Unavailable(cause.to_string()))?;
         link.run(|c| Ok(c.batch_execute(LISTEN)?))?;
         // What was told while nobody listened is found at once.
-        (self.hear)(Hint::Scheduled(Timestamp::from_micros(0)));
+        (self.hear)(Hint::Missed);
         while self.store.upgrade().is_some() {
             for payload in link.notifications()? {
                 if let Some(hint) = read(self.process, &payload) {
@@ -120,7 +126,7 @@ mod tests {
     fn what_is_told_is_heard_by_others_only() {
         let (me, other) = (Key(Uuid::from_u128(1)), Key(Uuid::from_u128(2)));
         let ids = vec![GenerationId(Uuid::from_u128(7)), GenerationId(Uuid::from_u128(8))];
-        for hint in [Hint::Assigned(ids), Hint::Scheduled(Timestamp::from_micros(-5)), Hint::Resigned] {
+        for hint in [Hint::Assigned(ids), Hint::Scheduled(Timestamp::from_micros(-5)), Hint::Resigned, Hint::Missed] {
             let payload = written(other, &hint);
             assert_eq!(read(me, &payload), Some(hint), "{payload}");
             assert_eq!(read(other, &payload), None);

@@ -11,12 +11,16 @@ use crate::domain::time::micros_of;
 use crate::domain::{Epoch, GenerationId, Timestamp};
 use crate::store::key::Key;
 use crate::store::statement::{Words, statement};
-use crate::store::{Fence, Result, TakeOver, Term};
+use crate::store::{Fence, Result, StoreError, TakeOver, Term};
 
 /// The session's advisory lock of a generation: held by its lease's connection, so that it is free as soon as the process
 /// is killed. A hint to take over early, never the lease: it says nothing of a process that was stopped or cut off.
-pub fn hold_life_lock(c: &mut PgConnection, generation: GenerationId) -> Result<()> {
-    let _held: bool = statement::<LifeLock, _>(&[Value::Integer(life_key(generation))]).get_result(c)?;
+///
+/// Taken if it is not held yet and nobody else has it: the session that this one replaces may not have ended.
+pub fn hold_life_lock(c: &mut PgConnection, (generation, held): &mut (GenerationId, bool)) -> Result<()> {
+    if !*held {
+        *held = statement::<LifeLock, _>(&[Value::Integer(life_key(*generation))]).get_result(c)?;
+    }
     Ok(())
 }
 
@@ -31,22 +35,6 @@ impl Words for LifeLock {
 fn life_key(generation: GenerationId) -> i32 {
     let [.., a, b, c, d] = *generation.0.as_bytes();
     i32::from_be_bytes([a, b, c, d])
-}
-
-/// The life locks of this schema that anybody holds. `hashtext` is signed, what the view shows is not.
-struct LifeLocks;
-
-impl Words for LifeLocks {
-    const SQL: &'static str = "SELECT objid::BIGINT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted \
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-        AND classid::BIGINT = (hashtext(current_schema())::BIGINT & 4294967295)";
-    type Row = BigInt;
-}
-
-/// Tells of a generation whether anybody holds its life lock.
-pub fn living(c: &mut PgConnection) -> Result<impl Fn(GenerationId) -> bool + use<>> {
-    let held: Vec<i64> = statement::<LifeLocks, Value<'_>>(&[]).load(c)?;
-    Ok(move |generation| held.contains(&i64::from(life_key(generation).cast_unsigned())))
 }
 
 struct Holder;
@@ -103,7 +91,7 @@ impl Words for BeginTerm {
     type Row = ();
 }
 
-/// Takes the next epoch if no lease is valid, or if its holder's process is gone.
+/// Takes the next epoch if no lease is valid, or if its holder's process is gone. Rolls back if it must not have it.
 pub fn take_over(c: &mut PgConnection, me: GenerationId, lease: Duration) -> Result<TakeOver> {
     let (mine, lease) = (Key::from(me), micros_of(lease));
     let (holder, valid): (Option<Key>, bool) = statement::<Holder, _>(&[Value::Int(lease)]).get_result(c)?;
@@ -116,8 +104,8 @@ pub fn take_over(c: &mut PgConnection, me: GenerationId, lease: Duration) -> Res
         }
         None => (false, false),
     };
-    // Most looks end here. And a set that was given up must not depose the one that followed it.
-    if valid && !own && !killed || hold_alive(c, &[me])?.is_empty() {
+    // Most looks end here.
+    if valid && !own && !killed {
         return Ok(TakeOver::Lost);
     }
     let taken: Option<i64> = statement::<TakeLease, _>(&[
@@ -131,6 +119,10 @@ pub fn take_over(c: &mut PgConnection, me: GenerationId, lease: Duration) -> Res
     .optional()?;
     let Some(epoch) = taken else { return Ok(TakeOver::Lost) };
     statement::<CloseFence, _>(&[Value::Int(epoch), Value::Key(mine), Value::Int(epoch)]).execute(c)?;
+    // A set that was given up must not depose the one that followed it. Its fence comes after the master's, as in a recovery.
+    if hold_alive(c, &[me])?.is_empty() {
+        return Err(StoreError::Statement(diesel::result::Error::RollbackTransaction));
+    }
     statement::<LeaseFromNow, _>(&[Value::Int(lease), Value::Key(mine)]).execute(c)?;
     let reason = if killed { "its process was gone" } else { "taken over" };
     statement::<EndTerms, _>(&[Value::Text(reason), Value::Int(epoch)]).execute(c)?;

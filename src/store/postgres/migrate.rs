@@ -19,12 +19,17 @@ pub fn migrate(url: &str) -> Result<Vec<String>> {
     apply(&Connections::new(url, 1))
 }
 
-/// The same over these connections. The lock is the connection's: whoever dies in the midst lets go of it.
+/// The same over these connections. The lock is the connection's: whoever dies in the midst lets go of it, and whoever
+/// stands still in the midst keeps only those waiting who lack a step too; they are told so, and ask again.
 pub(super) fn apply(connections: &Connections) -> Result<Vec<String>> {
     connections.run(|c| {
+        refuse_newer(c)?;
+        if is_current(c)? {
+            return Ok(Vec::new());
+        }
         c.batch_execute(
-            "SET statement_timeout = 0; SET lock_timeout = 0; \
-             SELECT pg_advisory_lock(hashtext('task-scheduler migrations'), hashtext(current_schema()))",
+            "SELECT pg_advisory_lock(hashtext('task-scheduler migrations'), hashtext(current_schema())); \
+             SET statement_timeout = 0; SET lock_timeout = 0",
         )?;
         let applied = refuse_newer(c).and_then(|()| {
             let applied = c
@@ -38,6 +43,18 @@ pub(super) fn apply(connections: &Connections) -> Result<Vec<String>> {
         )?;
         applied
     })
+}
+
+/// Nothing is to be done: then no lock is needed.
+fn is_current(c: &mut PgConnection) -> Result<bool> {
+    let begun = diesel::select(diesel::dsl::sql::<Bool>("to_regclass('__diesel_schema_migrations') IS NOT NULL"));
+    if !begun.get_result::<bool>(c)? {
+        return Ok(false);
+    }
+    let pending = c.has_pending_migration(MIGRATIONS);
+    pending
+        .map(|pending| !pending)
+        .map_err(|cause| StoreError::Unusable(format!("the database's schema cannot be looked at: {cause}")))
 }
 
 fn refuse_newer(c: &mut PgConnection) -> Result<()> {

@@ -25,7 +25,7 @@ mod tombstones;
 mod topic;
 mod value;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use connection::Connections;
@@ -41,7 +41,7 @@ use super::records::{
     NewGeneration, Order, Positions, Recovered, Report, Reported, Resolution, Settled, Settlement, StartRecord,
     Stretch, TakeOver, Term, UnseenCancel,
 };
-use super::{Hear, Result, Store, limit_of};
+use super::{Hear, Result, Store, StoreError, limit_of};
 use crate::domain::figures::Minute;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Task, TaskId, Timestamp};
 
@@ -53,8 +53,8 @@ pub struct PostgresStore {
     connections: Connections,
     /// Whose rows of deltas this process writes.
     process: Key,
-    /// The generation whose life lock the lease's connection holds.
-    living: Mutex<Option<GenerationId>>,
+    /// This process's generations, and whether the lease's connection holds their life locks.
+    living: Mutex<Vec<(GenerationId, bool)>>,
     /// Gone with this store: who listens for it ends then.
     alive: Arc<()>,
 }
@@ -93,14 +93,21 @@ impl PostgresStore {
         }
     }
 
-    /// On the lease's connection, which holds the life lock of the current generation again whenever it is made anew.
+    fn living(&self) -> MutexGuard<'_, Vec<(GenerationId, bool)>> {
+        self.living.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// On the lease's connection. A new one holds no life lock yet, and the session that it replaces may still hold one for a
+    /// while: what is not held is asked for each time.
     fn on_lease<T>(&self, work: impl FnOnce(&mut connection::Link) -> Result<T>) -> Result<T> {
-        let living = *self.living.lock().unwrap_or_else(PoisonError::into_inner);
-        let relock = |c: &mut diesel::PgConnection| match living {
-            Some(generation) => mastership::hold_life_lock(c, generation),
-            None => Ok(()),
+        let anew = |_: &mut diesel::PgConnection| {
+            self.living().iter_mut().for_each(|(_, held)| *held = false);
+            Ok(())
         };
-        self.connections.on_lease(relock, work)
+        self.connections.on_lease(anew, |link| {
+            link.run(|c| self.living().iter_mut().try_for_each(|one| mastership::hold_life_lock(c, one)))?;
+            work(link)
+        })
     }
 }
 
@@ -124,7 +131,11 @@ impl Store for PostgresStore {
     }
 
     fn take_over(&self, generation: GenerationId, lease: Duration) -> Result<TakeOver> {
-        self.on_lease(|link| link.transaction(|c| mastership::take_over(c, generation, lease)))
+        let taken = self.on_lease(|link| link.transaction(|c| mastership::take_over(c, generation, lease)));
+        match taken {
+            Err(StoreError::Statement(diesel::result::Error::RollbackTransaction)) => Ok(TakeOver::Lost),
+            taken => taken,
+        }
     }
 
     fn renew(&self, fence: Fence, lease: Duration) -> Result<bool> {
@@ -141,7 +152,7 @@ impl Store for PostgresStore {
     }
 
     fn terms(&self, limit: usize) -> Result<Vec<Term>> {
-        self.connections.run(|c| mastership::terms(c, limit))
+        self.connections.visit(|c| mastership::terms(c, limit))
     }
 
     fn epoch(&self) -> Result<Option<Epoch>> {
@@ -151,8 +162,8 @@ impl Store for PostgresStore {
     fn register(&self, generation: &NewGeneration) -> Result<()> {
         self.connections.write(|c| generations::register(c, generation))?;
         self.connections.write(|c| counts::fold(c, self.process))?;
-        *self.living.lock().unwrap_or_else(PoisonError::into_inner) = Some(generation.id);
-        self.on_lease(|link| link.run(|c| mastership::hold_life_lock(c, generation.id)))
+        self.living().push((generation.id, false));
+        self.on_lease(|_| Ok(()))
     }
 
     fn beat(&self, generation: GenerationId, beat: Beat) -> Result<bool> {
@@ -184,7 +195,9 @@ impl Store for PostgresStore {
     }
 
     fn farewell(&self, generation: GenerationId) -> Result<()> {
-        self.connections.run(|c| generations::farewell(c, generation))
+        self.connections.run(|c| generations::farewell(c, generation))?;
+        self.living().retain(|(living, _)| *living != generation);
+        Ok(())
     }
 
     fn recover(&self, fence: Fence, dead: GenerationId) -> Result<Option<Recovered>> {
@@ -224,7 +237,7 @@ impl Store for PostgresStore {
     }
 
     fn cancel_unseen(&self, id: TaskId, ends: &Positions) -> Result<UnseenCancel> {
-        self.connections.write(|c| tombstones::cancel_unseen(c, self.writer(Stream::Other), id, ends))
+        self.connections.change(|c| tombstones::cancel_unseen(c, self.writer(Stream::Other), id, ends))
     }
 
     fn forget_tombstones(&self, topic_id: &str, age: Duration) -> Result<usize> {
@@ -241,8 +254,8 @@ impl Store for PostgresStore {
             if let Claimed::Done { claims, .. } = &claimed {
                 // The master's own node is told by the master.
                 let others: Vec<_> = claims.iter().map(|(id, _)| *id).filter(|id| *id != fence.generation).collect();
-                if !others.is_empty() {
-                    tell(c, self.process, &Hint::Assigned(others))?;
+                for some in others.chunks(listen::GENERATIONS_MAX) {
+                    tell(c, self.process, &Hint::Assigned(some.to_vec()))?;
                 }
             }
             Ok(claimed)
@@ -297,11 +310,11 @@ impl Store for PostgresStore {
     }
 
     fn cancel(&self, id: TaskId) -> Result<Change> {
-        self.connections.write(|c| changes::cancel(c, self.writer(Stream::Other), id))
+        self.connections.change(|c| changes::cancel(c, self.writer(Stream::Other), id))
     }
 
     fn resolve(&self, id: TaskId, to: Resolution) -> Result<Change> {
-        self.connections.write(|c| {
+        self.connections.change(|c| {
             let change = changes::resolve(c, self.writer(Stream::Other), id, to)?;
             if let Change::Done(due) = &change {
                 self.tell_scheduled(c, due)?;
@@ -311,10 +324,10 @@ impl Store for PostgresStore {
     }
 
     fn counts(&self) -> Result<Vec<(State, u64)>> {
-        self.connections.run(counts::read)
+        self.connections.visit(counts::read)
     }
 
     fn dead_letters(&self) -> Result<u64> {
-        self.connections.run(topic::dead_letters)
+        self.connections.visit(topic::dead_letters)
     }
 }

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::counts::{self, Writer};
-use super::execution::{assigned_claims, claimed, remove_all, started};
+use super::execution::{assigned_claims, claimed_bare, remove_all, started};
 use super::generations::{add_settled, advance, now};
 use super::mastership::hold_fence;
 use super::reports;
@@ -19,7 +19,7 @@ pub fn drain(c: &mut PgConnection, writer: Writer, generation: GenerationId) -> 
     let started = started(c, generation)?;
     let mut unstarted = assigned_claims(c, generation)?;
     unstarted.retain(|claim| !started.contains_key(claim));
-    let batch: Vec<Settlement> = claimed(c, generation, &unstarted)?.iter().map(returned).collect();
+    let batch: Vec<Settlement> = claimed_bare(c, generation, &unstarted)?.iter().map(returned).collect();
     let mut deltas = Deltas::default();
     let settled = settle(c, generation, &batch, &mut deltas)?;
     let back: Vec<Due> = settled.iter().filter_map(due_again).collect();
@@ -43,7 +43,7 @@ pub fn recover(c: &mut PgConnection, writer: Writer, fence: Fence, dead: Generat
     advance(c, dead, Standing::Dead)?;
     let (started, at) = (started(c, dead)?, now(c)?);
     let left = assigned_claims(c, dead)?;
-    let tasks: Vec<ClaimedTask> = claimed(c, dead, &left)?;
+    let tasks: Vec<ClaimedTask> = claimed_bare(c, dead, &left)?;
     let batch: Vec<Settlement> = tasks
         .iter()
         .map(|task| match started.get(&task.claim) {

@@ -53,6 +53,11 @@ fn settle_round(
     record(c, owner, &sorted)?;
     let back: Vec<(&Settlement, Timestamp)> =
         sorted.iter().filter_map(|one| one.verdict.due_at.map(|due_at| (*one, due_at))).collect();
+    // Each of two statements is sorted, both together are not: another who settles the same tasks differently would wait in a circle.
+    if !back.is_empty() && back.len() < sorted.len() {
+        let ids = sorted.iter().map(|one| one.claim.id.into()).collect();
+        statement::<HoldTasks, _>(&[Value::Keys(ids)]).execute(c)?;
+    }
     let ended = sorted.into_iter().filter(|one| one.verdict.due_at.is_none());
     let again: HashMap<Key, Due> =
         schedule_again(c, owner, &back)?.into_iter().map(|due| (due.id.into(), due)).collect();
@@ -90,6 +95,13 @@ fn end_of(one: &Settlement) -> Result<End<'_>> {
         finished_at: ended.finished_at,
         error: ended.error.as_deref(),
     })
+}
+
+struct HoldTasks;
+
+impl Words for HoldTasks {
+    const SQL: &'static str = "SELECT id FROM task WHERE id = ANY(?) ORDER BY id FOR UPDATE";
+    type Row = diesel::sql_types::Uuid;
 }
 
 struct ScheduleAgain;

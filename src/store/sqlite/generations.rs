@@ -89,7 +89,6 @@ pub fn all(c: &mut SqliteConnection, presence: &Presence, clock: &Clock) -> Resu
                 heartbeat_age: age.unwrap_or_else(|| clock.wall().since(last_known)),
                 clock_offset_us: beat.clock_offset_us,
                 reads_topic: beat.reads_topic,
-                connected: !gone,
                 gone,
             })
         })
