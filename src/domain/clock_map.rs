@@ -61,11 +61,20 @@ impl ClockMap {
         Self { drift_per_second, ..Self::default() }
     }
 
-    /// Takes in a sample. Older ones that it contradicts are dropped: the database's clock was set; that is a step.
-    /// Returns true for a step.
+    fn drift(&self, age: Duration) -> i64 {
+        micros_of(self.drift_per_second.mul_f64(age.as_secs_f64()))
+    }
+
+    /// Takes in a sample. Older ones that it contradicts, by more than the clocks may have run apart since, are dropped: the
+    /// database's clock was set; that is a step. Returns true for a step.
     pub fn observe(&mut self, sample: Sample) -> bool {
         let before = self.samples.len();
-        self.samples.retain(|old| old.low() <= sample.high() && sample.low() <= old.high());
+        let agree = |old: &Sample| {
+            let apart = self.drift(sample.received.since(old.sent));
+            old.low().saturating_sub(apart) <= sample.high() && sample.low() <= old.high().saturating_add(apart)
+        };
+        let agreeing: VecDeque<Sample> = self.samples.iter().filter(|old| agree(old)).copied().collect();
+        self.samples = agreeing;
         let stepped = self.samples.len() < before;
         if stepped {
             // One contradicted, all go: they were measured before the step.
@@ -87,13 +96,8 @@ impl ClockMap {
         self.samples
             .iter()
             .map(|sample| {
-                let age = now.since(sample.received);
-                let drift = self.drift_per_second.mul_f64(age.as_secs_f64());
-                (
-                    sample.width().saturating_add(micros_of(drift)),
-                    sample.low().saturating_sub(micros_of(drift)),
-                    *sample,
-                )
+                let drift = self.drift(now.since(sample.received));
+                (sample.width().saturating_add(drift), sample.low().saturating_sub(drift), *sample)
             })
             .min_by_key(|(width, _, _)| *width)
             .map(|(_, low, sample)| (low, sample))
@@ -114,10 +118,7 @@ impl ClockMap {
 
     /// The database's clock now, not earlier than it truly is. `None` before the first sample.
     pub fn at_latest(&self, now: Mono) -> Option<Timestamp> {
-        let high = |sample: &Sample| {
-            let drift = self.drift_per_second.mul_f64(now.since(sample.received).as_secs_f64());
-            sample.high().saturating_add(micros_of(drift))
-        };
+        let high = |sample: &Sample| sample.high().saturating_add(self.drift(now.since(sample.received)));
         let high = self.samples.iter().map(high).min()?;
         Some(Timestamp::from_micros(high.saturating_add(ceil_micros(now))))
     }
@@ -140,6 +141,21 @@ mod tests {
 
     fn sample(value: i64, sent: u64, received: u64) -> Sample {
         Sample { value: Timestamp::from_micros(value), sent: mono(sent), received: mono(received) }
+    }
+
+    #[test]
+    fn clocks_that_run_apart_are_no_step() {
+        // The database's clock is faster by 80 µs in a second, the samples are 50 µs wide.
+        let at = |second: u64| {
+            let received = second * 1_000_000;
+            sample(i64::try_from(received).unwrap() + 80 * i64::try_from(second).unwrap(), received - 50, received)
+        };
+        let mut apart = ClockMap::new(Duration::from_micros(100));
+        assert!((1..20).all(|second| !apart.observe(at(second))));
+        assert_eq!((apart.steps(), apart.samples.len()), (0, 6), "those of the last 5 s");
+        let mut same = ClockMap::default();
+        same.observe(at(1));
+        assert!(same.observe(at(2)), "on one machine they do not");
     }
 
     #[test]

@@ -14,12 +14,12 @@ use crate::store::statement::{Words, statement};
 use crate::store::written::{from_text, to_text};
 use crate::store::{MINUTES_KEPT, Report, Reported, Result};
 
-/// Only of one that is not dead: its row would stay for ever.
+/// Only of one that is not dead, and that is not declared so meanwhile: its row would stay for ever.
 struct Keep;
 
 impl Words for Keep {
     const SQL: &'static str = "INSERT INTO report (generation, reported_at, snapshot, begun_at, figures) \
-        SELECT id, now_us(), ?, ?, ? FROM generation WHERE id = ? AND state < 2 \
+        SELECT id, now_us(), ?, ?, ? FROM generation WHERE id = ? AND state < 2 FOR SHARE \
         ON CONFLICT (generation) DO UPDATE SET reported_at = excluded.reported_at, snapshot = excluded.snapshot, \
         begun_at = excluded.begun_at, figures = excluded.figures";
     type Row = ();
