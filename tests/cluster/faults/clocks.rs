@@ -1,13 +1,11 @@
 //! Nodes whose wall clocks are wrong: only the database's clock counts.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use super::{Field, Layout, NODES, is_long, reigns, shapes};
 use crate::harness::judge::{Bars, Fault};
-use crate::harness::look::Held;
 use crate::services::missing;
 
 /// Seconds, as `faketime` reads them.
@@ -55,8 +53,7 @@ fn nodes_whose_wall_clocks_are_wrong_call_in_time_and_have_one_master() {
             return;
         };
         field.swing();
-        let (at, held, given) = (SystemTime::now(), Held::default(), HashSet::new());
-        field.faults.push(Fault { at, end: None, generation: None, held, given, returns: false, bars: BARS });
+        field.was(Fault::of_nobody(SystemTime::now(), BARS));
         std::thread::sleep(Duration::from_secs(if is_long() { 20 } else { 3 }));
         let seen = field.cluster.seen_by(0);
         for node in seen["nodes"].as_array().unwrap() {
@@ -69,7 +66,7 @@ fn nodes_whose_wall_clocks_are_wrong_call_in_time_and_have_one_master() {
             );
             assert!((offset_ms + wrong_ms).abs() < 1_000.0, "{node}");
         }
-        let reigning = field.cluster.nodes.iter().filter(|node| reigns(node)).count();
+        let reigning = field.cluster.nodes.iter().filter(|node| reigns(node) == Some(true)).count();
         assert_eq!((reigning, field.look.number("SELECT count(*) FROM master_term")), (1, 1));
         field.end().judge(&format!("wrong wall clocks ({shape:?})"));
     }

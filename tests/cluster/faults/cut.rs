@@ -2,14 +2,17 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{DEAD_AFTER, Field, LEASE, Layout, MORE, NODES, SOON, pause, reigns, shapes, times};
+use super::{DEAD_AFTER, Field, LEASE, Layout, MORE, NEW, NODES, SOON, pause, reigns, shapes, times};
 use crate::harness::http;
 use crate::harness::judge::Bars;
 use crate::harness::node::until;
 
 const PAUSE: Duration = Duration::from_secs(8);
 const OTHERS: Duration = LEASE.saturating_add(MORE);
-const BARS: Bars = Bars { starts: OTHERS, stored: OTHERS, held: OTHERS.saturating_add(DEAD_AFTER), new: OTHERS };
+/// Of a master: until its lease has ended nobody claims.
+const MASTER: Bars = Bars { starts: OTHERS, stored: OTHERS, held: OTHERS.saturating_add(DEAD_AFTER), new: OTHERS };
+/// Of another node: only its own claims wait.
+const FOLLOWER: Bars = Bars { starts: MORE, stored: MORE, held: DEAD_AFTER.saturating_add(MORE), new: NEW };
 
 fn cut(row: &str, masters: bool) {
     for shape in shapes() {
@@ -18,14 +21,15 @@ fn cut(row: &str, masters: bool) {
             field.swing();
             let master = field.master();
             let node = if masters { master } else { (master + 1) % NODES };
-            assert_eq!(reigns(&field.cluster.nodes[node]), masters);
-            let generation = field.fault(node, true, BARS, |field| {
+            assert_eq!(reigns(&field.cluster.nodes[node]), Some(masters));
+            let bars = if masters { MASTER } else { FOLLOWER };
+            let generation = field.fault(node, true, bars, |field| {
                 let at = SystemTime::now();
                 field.proxies[node].cut();
                 at
             });
             if masters {
-                until("it resigns by itself", SOON, || !reigns(&field.cluster.nodes[node]));
+                until("it resigns by itself", SOON, || reigns(&field.cluster.nodes[node]) == Some(false));
                 let resigned = field.since_fault();
                 assert_eq!(field.look.master(), Some(generation), "in time: before its lease has ended");
                 let replaced = field.until_deposed(generation);

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Field, Layout, NEW, is_long, shapes, times};
 use crate::harness::judge::{Bars, Fault};
-use crate::harness::look::{Held, Look};
+use crate::harness::look::Look;
 use crate::services::postgres::own_server;
 
 /// Next start, from when it accepts connections. What was due meanwhile is as late as the server was away.
@@ -38,8 +38,7 @@ fn a_database_that_crashes_and_comes_back_kills_nobody() {
             field.look = Look::at(&field.cluster.url);
             super::until("something is called", || field.receiver.count() > calls);
             println!("database away for {pause:?} ({shape:?}): next start after {:.2?}", at.elapsed().unwrap());
-            let (held, given) = (Held::default(), HashSet::new());
-            field.faults.push(Fault { at, end: None, generation: None, held, given, returns: false, bars: BARS });
+            field.was(Fault::of_nobody(at, BARS));
             field.quiet();
             assert_eq!(living(&mut field.look), before, "nobody was declared dead");
         }

@@ -37,7 +37,7 @@ fn right() -> Evidence {
     let held = Held { claimed: (12..16).map(id).collect(), started: (12..14).map(id).collect() };
     let (end, generation, given) = (None, Some(id(1_000)), [id(16)].into());
     Evidence {
-        faults: vec![Fault { at: at(500), end, generation, held, given, returns: false, bars: BARS }],
+        faults: vec![Fault { at: at(500), follows: false, end, generation, held, given, returns: false, bars: BARS }],
         ledger: (0..20).map(task).collect(),
         calls: (0..20).map(|n| call(n, 50 * n as u64)).collect(),
         end: at(950),
@@ -106,6 +106,75 @@ fn what_no_fault_excuses_is_refused() {
         all.calls[15].at = at(1_400);
     };
     assert!(said(silence).contains("no start for"));
+}
+
+#[test]
+fn a_new_submission_given_to_the_dead_node_has_until_its_claims_must_be_called_and_no_longer() {
+    // The fault is at 500, its claims have until 1,500, a new submission 100 ms.
+    let given = |all: &mut Evidence, called: u64| {
+        all.ledger.get_mut(&id(16)).unwrap().answered = at(501);
+        all.calls[16].at = at(called);
+    };
+    assert_eq!(said(|all| given(all, 1_500)), "");
+    assert!(said(|all| given(all, 1_501)).contains("Given"), "as late as its bar allows after its own instant");
+    let late = |all: &mut Evidence, called: u64| {
+        // It is due when the claims of the node are called long since.
+        all.ledger.get_mut(&id(16)).unwrap().due = at(2_000);
+        given(all, called);
+    };
+    assert_eq!(said(|all| late(all, 2_100)), "");
+    assert!(said(|all| late(all, 2_101)).contains("Given"));
+}
+
+/// A second fault 100 ms after the first, without quiet between them or with.
+fn second(all: &mut Evidence, follows: bool) {
+    let first = &all.faults[0];
+    let (held, given) = (first.held.clone(), first.given.clone());
+    all.faults.push(Fault { follows, held, given, ..Fault::of_nobody(at(600), BARS) });
+}
+
+#[test]
+fn faults_without_quiet_between_them_are_judged_as_one() {
+    let late = |follows| {
+        said(move |all| {
+            second(all, follows);
+            // 90 ms after the second fault, 140 after its own instant.
+            all.calls[11].at = at(690);
+        })
+    };
+    assert_eq!(late(false), "");
+    assert!(late(true).contains("Stored"), "{}", late(true));
+    let silence = |follows| {
+        said(move |all| {
+            second(all, follows);
+            // Nothing from 550 to 690, and the next at once: up to 90 ms on either side of the second fault.
+            all.calls[12].at = at(690);
+            all.calls[13].at = at(690);
+        })
+    };
+    assert_eq!(silence(false), "");
+    assert!(silence(true).contains("no start for"), "{}", silence(true));
+}
+
+#[test]
+fn each_fault_answers_for_its_own_unknown() {
+    // So many of each of two faults, never sent.
+    let never_sent = |of_each: [u128; 2]| {
+        said(move |all| {
+            second(all, false);
+            let task = all.ledger[&id(0)];
+            for (fault, tasks) in of_each.into_iter().enumerate() {
+                for id in (0..tasks).map(|n| id(1_000 * (fault as u128 + 2) + n)) {
+                    all.ledger.insert(id, task);
+                    all.states.insert(id, (4, None));
+                    all.unknown.insert(id);
+                    all.faults[fault].held.started.insert(id);
+                }
+            }
+        })
+    };
+    assert_eq!(never_sent([200, 200]), "");
+    assert!(never_sent([0, 300]).contains("of fault 2 were never sent"), "{}", never_sent([0, 300]));
 }
 
 #[test]

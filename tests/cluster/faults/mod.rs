@@ -11,11 +11,12 @@ mod master;
 mod rolling;
 mod start;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
+use crate::harness::alone::alone;
 use crate::harness::cluster::Cluster;
 use crate::harness::judge::{Bars, Evidence, Fault};
 use crate::harness::length::is_long;
@@ -34,6 +35,8 @@ const MORE: Duration = Duration::from_millis(1_500);
 /// Until a new submission is called that is due at once.
 const NEW: Duration = Duration::from_secs(3);
 const NODES: usize = 3;
+/// What a load must have reached of its rate, as a part, over the time in which nodes answered.
+const LEAST_PACE: f64 = 0.8;
 
 /// The count of a row: in the short form once.
 fn times(long: usize) -> usize {
@@ -71,7 +74,9 @@ struct Field {
     load: Load,
     look: Look,
     faults: Vec<Fault>,
-    _alone: Option<MutexGuard<'static, ()>>,
+    /// All was quiet since the last fault.
+    is_quiet: bool,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Field {
@@ -102,7 +107,7 @@ impl Field {
         look.trace();
         let load = Load::start(&cluster, &receiver.url("/"));
         until("the load is in full swing", || receiver.count() > RATE * 2);
-        Some(Self { cluster, proxies, receiver, load, look, faults: Vec::new(), _alone: alone })
+        Some(Self { cluster, proxies, receiver, load, look, faults: Vec::new(), is_quiet: true, _alone: alone })
     }
 
     /// Waits until all nodes live, one is master, nothing is overdue and nobody waits to be recovered.
@@ -113,6 +118,7 @@ impl Field {
              AND NOT EXISTS (SELECT FROM task WHERE due_at < now_us() - 500000)"
         );
         until("all is quiet again", || self.look.holds(&condition));
+        self.is_quiet = true;
     }
 
     /// A load that is in full swing, at a moment that nothing announces.
@@ -132,16 +138,19 @@ impl Field {
         found.unwrap()
     }
 
-    /// Does something to a node, which says when it was done, and looks right after what its generation holds: twice,
-    /// since the database may still be at what it was sent before.
+    /// Does something to a node, which says when it was done, and looks right after what its generation holds.
     fn fault(&mut self, node: usize, returns: bool, bars: Bars, act: impl FnOnce(&mut Self) -> SystemTime) -> Uuid {
         let generation = self.look.generation(node).expect("a living node");
         let at = act(self);
-        let mut held = self.look.held(generation);
-        std::thread::sleep(Duration::from_millis(300));
-        held.add(self.look.held(generation));
-        self.faults.push(Fault { at, end: None, generation: Some(generation), held, given: [].into(), returns, bars });
+        let held = self.look.held_at_a_fault(generation);
+        self.was(Fault { generation: Some(generation), held, returns, ..Fault::of_nobody(at, bars) });
         generation
+    }
+
+    /// Something was done.
+    fn was(&mut self, fault: Fault) {
+        self.faults.push(Fault { follows: !self.is_quiet, ..fault });
+        self.is_quiet = false;
     }
 
     /// Kills the process; just before that.
@@ -183,7 +192,13 @@ impl Field {
     fn end(mut self) -> Evidence {
         self.quiet();
         let end = SystemTime::now();
-        let ledger = self.load.end();
+        let (ledger, pace) = self.load.end();
+        println!(
+            "{} tasks accepted, {:.0} % of what is to be submitted while nodes answer",
+            ledger.len(),
+            pace * 100.0
+        );
+        assert!(pace >= LEAST_PACE, "{pace}: too little was submitted to judge by");
         let all = format!("(SELECT count(*) FROM task_history) = {} AND NOT EXISTS (SELECT FROM task)", ledger.len());
         until("every task has come to its end", || self.look.holds(&all));
         for fault in &mut self.faults {
@@ -205,23 +220,17 @@ impl Field {
     }
 }
 
-/// In the long form one row at a time, each with as much of the machine as the other tests leave it.
-fn alone() -> Option<MutexGuard<'static, ()>> {
-    static ONE: Mutex<()> = Mutex::new(());
-    is_long().then(|| ONE.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
 fn slow(call: &Call, before: usize) -> Answer {
     let first_slow = call.path == "/slow" && before == 0;
     let after = if first_slow { Duration::from_secs(4) } else { Duration::ZERO };
     Answer { after, ..Answer::status(204) }
 }
 
-/// The node takes itself for the master. One that does not answer does not.
-fn reigns(node: &Node) -> bool {
-    let answer = http::try_request("GET", &node.url("/metrics"), &[], b"");
-    answer
-        .is_ok_and(|answer| String::from_utf8_lossy(&answer.body).lines().any(|line| line == "task_scheduler_master 1"))
+/// Whether the node takes itself for the master; `None` if it does not say.
+fn reigns(node: &Node) -> Option<bool> {
+    let answer = http::try_request("GET", &node.url("/metrics"), &[], b"").ok()?;
+    let shown = String::from_utf8_lossy(&answer.body).into_owned();
+    shown.lines().find_map(|line| line.strip_prefix("task_scheduler_master ")).map(|shown| shown == "1")
 }
 
 /// Looks at the database a few times a second.

@@ -24,7 +24,8 @@ pub struct Bars {
     pub stored: Duration,
     /// Claimed for that node, before the fault or after.
     pub held: Duration,
-    /// Submitted after the fault, from when they are due, and never claimed for that node.
+    /// Submitted after the fault, from when they are due; those that are claimed for that node nevertheless have at least
+    /// until `held` after the fault, as all its claims.
     pub new: Duration,
 }
 
@@ -32,6 +33,8 @@ pub struct Bars {
 #[derive(Debug)]
 pub struct Fault {
     pub at: SystemTime,
+    /// Nobody waited for all to be quiet between the fault before and this one: what they take together counts.
+    pub follows: bool,
     /// No start is expected from then on, if it is not the next fault's instant or the end of the load.
     pub end: Option<SystemTime>,
     /// Whose; none if nobody is to be declared dead.
@@ -43,6 +46,14 @@ pub struct Fault {
     /// The process goes on later, and may make its calls then.
     pub returns: bool,
     pub bars: Bars,
+}
+
+impl Fault {
+    /// Done to all, or to nobody: nobody is to be declared dead, and nothing is excused.
+    pub fn of_nobody(at: SystemTime, bars: Bars) -> Self {
+        let (held, given) = (Held::default(), HashSet::new());
+        Self { at, follows: false, end: None, generation: None, held, given, returns: false, bars }
+    }
 }
 
 /// All that a row of faults has left.
@@ -161,8 +172,11 @@ impl Evidence {
         assert!(self.unknown.iter().all(|id| started.contains(id)), "unknown without a start record at a fault");
         let wrong = self.unknown.iter().filter(|id| !self.ledger.get(id).is_some_and(|task| task.at_most_once));
         assert_eq!(wrong.count(), 0, "at_least_once is fired again");
-        let most = self.faults.len() * (RATE * START_LEAD_MS / 1_000 + SLOTS);
-        assert!(never_sent <= most, "{never_sent} unknown were never sent");
+        let most = RATE * START_LEAD_MS / 1_000 + SLOTS;
+        for (n, fault) in self.faults.iter().enumerate() {
+            let of_it = unknown.iter().filter(|id| count(id) == 0 && fault.held.started.contains(id)).count();
+            assert!(of_it <= most, "{of_it} unknown of fault {} were never sent", n + 1);
+        }
         assert_eq!(self.overtaken, 0, "claims under an ended epoch");
         assert!(gap.1.is_empty(), "{:?}", gap.1);
         assert!(
@@ -173,20 +187,28 @@ impl Evidence {
         );
     }
 
-    /// The longest time without any start from a fault to the next or to the end of the load, and those beyond their bars.
+    /// Faults that follow each other without quiet between them, and where that began.
+    fn chains(&self) -> impl DoubleEndedIterator<Item = &[Fault]> {
+        self.faults.chunk_by(|_, next| next.follows)
+    }
+
+    /// The longest time without any start from the first fault of a chain to the next chain or to the end of the load, and
+    /// those beyond their bars.
     fn gap(&self) -> (Duration, Vec<String>) {
         let mut calls: Vec<SystemTime> = self.calls.iter().map(|call| call.at).collect();
         calls.sort();
         let (mut longest, mut beyond) = (Duration::ZERO, Vec::new());
-        for (n, fault) in self.faults.iter().enumerate() {
-            let end = fault.end.unwrap_or_else(|| self.faults.get(n + 1).map_or(self.end, |next| next.at));
+        let ends = self.chains().skip(1).map(|next| next[0].at).chain([self.end]);
+        for (n, (chain, end)) in self.chains().zip(ends).enumerate() {
+            let fault = &chain[0];
+            let end = chain[chain.len() - 1].end.unwrap_or(end);
             let mut at = vec![fault.at];
             at.extend(calls.iter().filter(|at| (fault.at..end).contains(*at)));
             at.push(end);
             let gap = at.windows(2).map(|pair| pair[1].duration_since(pair[0]).unwrap()).max().unwrap();
             longest = longest.max(gap);
             if gap > fault.bars.starts {
-                beyond.push(format!("no start for {gap:?} after fault {}", n + 1));
+                beyond.push(format!("no start for {gap:?} after fault {} with quiet before it", n + 1));
             }
         }
         (longest, beyond)
@@ -196,19 +218,26 @@ impl Evidence {
         let mut late = Late::default();
         for (id, called) in self.first_calls() {
             let Some(task) = self.ledger.get(&id) else { continue };
-            let Some(fault) = self.faults.iter().rev().find(|fault| fault.at <= called) else { continue };
-            let by = called.duration_since(task.due.max(fault.at)).unwrap_or_default();
-            let (class, bar) = if fault.held.claimed.contains(&id) {
-                (Class::Held, fault.bars.held)
-            } else if fault.given.contains(&id) {
-                (Class::Given, fault.bars.held)
-            } else if task.answered < fault.at {
-                (Class::Stored, fault.bars.stored)
+            let Some(chain) = self.chains().rev().find(|chain| chain[0].at <= called) else { continue };
+            let begun = chain.iter().rev().find(|fault| fault.at <= called).expect("the first one at least");
+            let (since, bars) = (chain[0].at, begun.bars);
+            let by = called.duration_since(task.due.max(since)).unwrap_or_default();
+            let (class, bar) = if chain.iter().any(|fault| fault.held.claimed.contains(&id)) {
+                (Class::Held, bars.held)
+            } else if chain.iter().any(|fault| fault.given.contains(&id)) {
+                // A new submission that was given to a node which nobody knows to be dead yet: it waits for the same
+                // recovery as the others of that node, but no longer than any new one once that is to have come.
+                let after = task.due.duration_since(since).unwrap_or_default();
+                let new = bars.new.max(bars.held.saturating_sub(after));
+                (Class::Given, if task.answered < since { bars.held } else { new })
+            } else if task.answered < since {
+                (Class::Stored, bars.stored)
             } else {
-                (Class::New, fault.bars.new)
+                (Class::New, bars.new)
             };
             // Nobody else may call it: it was unknown, and came when its node went on.
-            if by > bar && fault.returns && fault.held.started.contains(&id) && self.unknown.contains(&id) {
+            let returned = |fault: &Fault| fault.returns && fault.held.started.contains(&id);
+            if by > bar && chain.iter().any(returned) && self.unknown.contains(&id) {
                 late.by_itself += 1;
                 continue;
             }
@@ -216,7 +245,7 @@ impl Evidence {
             *longest = by.max(*longest);
             late.tasks[class as usize] += 1;
             if by > bar {
-                late.beyond.push(format!("{id} {class:?} {by:?} of {bar:?} {task:?} after {:?}", fault.at));
+                late.beyond.push(format!("{id} {class:?} {by:?} of {bar:?} {task:?} after {since:?}"));
             }
         }
         late

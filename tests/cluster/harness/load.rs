@@ -48,7 +48,16 @@ pub type Ledger = HashMap<Uuid, Accepted>;
 /// Stops when it is dropped.
 pub struct Load {
     shared: Arc<Shared>,
-    submitters: Vec<JoinHandle<()>>,
+    submitters: Vec<JoinHandle<Pace>>,
+}
+
+/// What one submitter has done.
+#[derive(Debug, Default, Clone, Copy)]
+struct Pace {
+    /// Batches that were accepted.
+    batches: usize,
+    /// How long it was at it, without the time in which no node accepted its batch.
+    lasted: Duration,
 }
 
 struct Shared {
@@ -92,13 +101,14 @@ impl Load {
         batch.tasks.iter().map(|(id, ..)| *id).collect()
     }
 
-    /// Ends it; what was accepted.
-    pub fn end(mut self) -> Ledger {
+    /// Ends it; what was accepted, and what part that is of the rate over the time in which nodes accepted anything.
+    pub fn end(mut self) -> (Ledger, f64) {
         self.shared.stop.store(true, Ordering::SeqCst);
-        for submitter in std::mem::take(&mut self.submitters) {
-            submitter.join().unwrap();
-        }
-        self.shared.ledger.lock().unwrap().clone()
+        let paces: Vec<Pace> =
+            std::mem::take(&mut self.submitters).into_iter().map(|submitter| submitter.join().unwrap()).collect();
+        let batches: usize = paces.iter().map(|pace| pace.batches).sum();
+        let lasted: Duration = paces.iter().map(|pace| pace.lasted).sum();
+        (self.shared.ledger.lock().unwrap().clone(), batches as f64 / lasted.div_duration_f64(PAUSE))
     }
 }
 
@@ -109,23 +119,30 @@ impl Drop for Load {
 }
 
 impl Shared {
-    fn submit_all(&self, own: usize) {
-        let (mut node, mut left) = (own, Instant::now());
+    fn submit_all(&self, own: usize) -> Pace {
+        let (mut node, mut left, mut pace) = (own, Instant::now(), Pace::default());
+        let mut next = Instant::now();
         while !self.stop.load(Ordering::SeqCst) {
             let began = Instant::now();
             if left.elapsed() > RETURN {
                 node = own % self.urls.len();
             }
-            let answered = self.submit(node, &Batch::of((0..BATCH).map(mixed), &self.hook));
+            let (answered, in_vain) = self.submit(node, &Batch::of((0..BATCH).map(mixed), &self.hook));
             if answered != node {
                 (node, left) = (answered, Instant::now());
             }
-            std::thread::sleep(PAUSE.saturating_sub(began.elapsed()));
+            // One slow answer is made up for at once, an outage is not: that would be another load.
+            next = (next + PAUSE).max(Instant::now() - PAUSE);
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            pace.batches += 1;
+            pace.lasted += began.elapsed().saturating_sub(in_vain);
         }
+        pace
     }
 
-    /// Sends it until somebody has accepted all of it; who that was. What got no answer is sent again with the same ids.
-    fn submit(&self, first: usize, batch: &Batch) -> usize {
+    /// Sends it until somebody has accepted all of it; who that was, and how long nobody did. What got no answer is sent
+    /// again with the same ids.
+    fn submit(&self, first: usize, batch: &Batch) -> (usize, Duration) {
         let began = SystemTime::now();
         for node in (first..).map(|node| node % self.urls.len()) {
             let sent = SystemTime::now();
@@ -141,7 +158,7 @@ impl Shared {
                     (*id, Accepted { earliest, due, sent, answered, at_most_once: *at_most_once })
                 };
                 self.ledger.lock().unwrap().extend(batch.tasks.iter().map(accepted));
-                return node;
+                return (node, sent.duration_since(began).unwrap_or_default());
             }
             let elapsed = began.elapsed().unwrap_or_default();
             assert!(elapsed < LONGEST, "nobody accepts a batch");

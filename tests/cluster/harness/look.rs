@@ -1,12 +1,18 @@
 //! A look into a cluster's database: what stood there at a fault, and what the test's own triggers have noted.
 
 use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant, SystemTime};
 
 use diesel::connection::SimpleConnection as _;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, SmallInt, Text};
 use uuid::Uuid;
+
+/// Within this time the server has been given the processor for what was sent to it before a fault.
+const RECEIVED: Duration = Duration::from_millis(300);
+/// What is open for longer waits for a word of a process that has none any more, and will be rolled back.
+const OPEN: Duration = Duration::from_secs(1);
 
 /// Notes each claim when it is committed, with the epoch of the fence at that moment, and each task that becomes unknown.
 const TRACES: &str = "
@@ -146,6 +152,29 @@ impl Look {
         let rows = self.rows(&format!("{HELD} AND t.owner = '{generation}'"));
         let started = rows.iter().filter(|row| row.yes).map(|row| uuid(&row.id)).collect();
         Held { claimed: rows.iter().map(|row| uuid(&row.id)).collect(), started }
+    }
+
+    /// What it holds just after something was done to its node: now, and once the server is through with what was sent to
+    /// it before. Every start record and every claim is written under the generation's fence, so nothing is under way while
+    /// that can be locked; it is never waited for, which would hold others up.
+    pub fn held_at_a_fault(&mut self, generation: Uuid) -> Held {
+        let (mut held, began) = (self.held(generation), Instant::now());
+        let free = format!("SELECT id FROM generation WHERE id = '{generation}' FOR UPDATE SKIP LOCKED");
+        loop {
+            let is_free = diesel::sql_query(&free).execute(&mut self.connection).unwrap() == 1;
+            if is_free && began.elapsed() >= RECEIVED || began.elapsed() >= OPEN {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        held.add(self.held(generation));
+        held
+    }
+
+    /// When it was declared dead, by the database's clock.
+    pub fn died_at(&mut self, generation: Uuid) -> SystemTime {
+        let us = self.number(&format!("SELECT ended_at FROM generation WHERE id = '{generation}' AND state = 2"));
+        SystemTime::UNIX_EPOCH + Duration::from_micros(u64::try_from(us).unwrap())
     }
 
     /// Every claim that was made for a generation, settled or not.

@@ -1,5 +1,6 @@
 //! What the tests stand on: real node processes, a receiver that keeps what it was sent, a small HTTP client.
 
+pub mod alone;
 pub mod cluster;
 pub mod database;
 pub mod http;

@@ -138,12 +138,17 @@ impl Node {
         self.child.wait().unwrap();
     }
 
-    /// Starts it again after a kill, in the same place; how long it took until it was ready.
+    /// Starts it again after its end, in the same place; how long it took until it was ready.
     pub fn restart(&mut self) -> Duration {
         let began = Instant::now();
-        self.child = launch(&self.arguments, &self.environment, &self.log);
+        self.launch_again();
         self.until_ready();
         began.elapsed()
+    }
+
+    /// The same, not ready yet.
+    pub fn launch_again(&mut self) {
+        self.child = launch(&self.arguments, &self.environment, &self.log);
     }
 
     /// Sends a signal, like "TERM".
