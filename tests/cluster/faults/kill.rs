@@ -1,13 +1,13 @@
 //! A node is killed under load, and started again before the next.
 
-use super::{DEAD_AFTER, Field, Layout, MORE, NEW, NODES, Shape, shapes, times};
+use super::{DEAD_AFTER, Field, Layout, MORE, NEW, NODES, Shape, is_long, shapes, times};
 use crate::harness::judge::Bars;
 
 const BARS: Bars = Bars { starts: MORE, stored: MORE, held: DEAD_AFTER.saturating_add(MORE), new: NEW };
 
 fn kill(row: &str, shape: Shape, times: usize, masters: bool) {
     let Some(mut field) = Field::start(&Layout::of(shape)) else { return };
-    let (mut replaced, mut recovered) = (Vec::new(), Vec::new());
+    let (mut replaced, mut recovered, mut waiting) = (Vec::new(), Vec::new(), 0);
     for _ in 0..times {
         field.swing();
         let master = field.master();
@@ -17,9 +17,17 @@ fn kill(row: &str, shape: Shape, times: usize, masters: bool) {
             replaced.push(field.until_deposed(generation));
         }
         field.cluster.nodes[node].restart();
-        recovered.push(field.until_dead(generation));
+        field.until_dead(generation);
+        let at = field.faults[field.faults.len() - 1].at;
+        recovered.push(field.look.died_at(generation).duration_since(at).unwrap());
+        waiting += field.held().unstarted().len();
     }
-    println!("{row} ({shape:?}): another master after {replaced:.2?}, claims recovered after {recovered:.2?}");
+    println!(
+        "{row} ({shape:?}): another master after {replaced:.2?}, claims recovered after {recovered:.2?}, {waiting} of them \
+         not started"
+    );
+    assert!(recovered.iter().all(|took| *took <= DEAD_AFTER + MORE), "{recovered:?}");
+    assert!(waiting > 0 || !is_long(), "some were claimed and not started");
     field.end().judge(&format!("{row} ({shape:?})"));
 }
 

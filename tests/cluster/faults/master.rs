@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{DEAD_AFTER, Field, LEASE, Layout, MORE, pause, shapes, times, until};
+use super::{DEAD_AFTER, Field, LEASE, Layout, MORE, Shape, pause, shapes, times, until};
 use crate::harness::judge::Bars;
 use crate::harness::look::Look;
 
@@ -22,7 +22,9 @@ enum Moment {
 }
 
 fn stop(row: &str, moment: Moment) {
-    for shape in shapes() {
+    // One of them in both shapes even in the short form.
+    let both = [Shape::Plain, Shape::Topic];
+    for shape in if moment == Moment::Any { &both } else { shapes() } {
         let proxied = moment == Moment::ReceivingTheAnswer;
         let Some(mut field) = Field::start(&Layout { proxied, ..Layout::of(*shape) }) else { return };
         let mut deposed = Vec::new();
