@@ -150,7 +150,10 @@ impl Shared {
     }
 
     fn accept(&self, ids: impl IntoIterator<Item = String>) {
-        self.ledger.lock().unwrap().accepted.extend(ids);
+        let (ids, now) = (ids.into_iter().collect::<Vec<_>>(), SystemTime::now());
+        let mut ledger = self.ledger.lock().unwrap();
+        ledger.answered.extend(ids.iter().map(|id| (id.clone(), now)));
+        ledger.accepted.extend(ids);
     }
 }
 
