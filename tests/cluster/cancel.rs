@@ -2,6 +2,7 @@
 //! holds, and what is not cancelled is called once.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -30,6 +31,13 @@ enum Field {
 struct Raced {
     id: String,
     cancels: Vec<http::Answer>,
+}
+
+/// One race of a repeated submission: how often it surely came before its task moved to history, and how often after.
+struct Again {
+    raced: Raced,
+    live: usize,
+    ended: usize,
 }
 
 impl Raced {
@@ -158,9 +166,16 @@ impl Field {
         let told = self.races("cancel and the call's end", &receiver, |n| self.end(n, &receiver.url("/")));
         met(&told, &["409 dispatched", "409 succeeded"]);
         let producer = self.producer();
+        let (live, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
         self.races("the same again and the call's end", &receiver, |n| {
-            self.again(n, &receiver.url("/"), producer.as_ref())
+            let again = self.again(n, &receiver.url("/"), producer.as_ref());
+            live.fetch_add(again.live, Ordering::Relaxed);
+            ended.fetch_add(again.ended, Ordering::Relaxed);
+            again.raced
         });
+        let met = [live.into_inner(), ended.into_inner()];
+        println!("{}: repeated while it was live {} times, when it had ended {} times", self.name(), met[0], met[1]);
+        assert!(met.iter().all(|times| *times >= length::of(1, 20)), "both sides of the move: {met:?}");
     }
 
     /// At once, by two callers. A third of the cancels is repeated afterwards, a third comes right after the submission.
@@ -206,10 +221,12 @@ impl Field {
     }
 
     /// The same document again, through another node and on the topic, around the end of its call.
-    fn again(&self, n: usize, hook: &str, producer: Option<&Producer>) -> Raced {
+    fn again(&self, n: usize, hook: &str, producer: Option<&Producer>) -> Again {
         let (id, document) = task(100..120, hook);
         let sent = Instant::now();
         self.submit(n, &document);
+        let (mut live, mut ended) = (0, 0);
+        let state = || http::get(&self.url(n + 1, &format!("/v1/tasks/{id}"))).json()["state"].take();
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 wait_until(sent, &document, -10..50);
@@ -219,10 +236,13 @@ impl Field {
             });
             for _ in 0..2 {
                 wait_until(sent, &document, -10..50);
+                // What had ended before was repeated after that, what was live afterwards before it.
+                ended += usize::from(state() == "succeeded");
                 self.submit(n + 1, &document);
+                live += usize::from(matches!(state().as_str(), Some("scheduled" | "dispatched")));
             }
         });
-        Raced { id, cancels: Vec::new() }
+        Again { raced: Raced { id, cancels: Vec::new() }, live, ended }
     }
 }
 

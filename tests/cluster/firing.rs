@@ -32,10 +32,13 @@ fn run_at(call: &Call) -> SystemTime {
 #[test]
 fn a_task_is_called_at_its_time_once_with_the_promised_headers() {
     let (node, receiver) = (Node::start(), Receiver::start());
-    let document = json!({"delay_ms": 1_000, "target": {"type": "http", "url": receiver.url("/hook"),
+    let micros = (chrono::Utc::now() + Duration::from_secs(1)).timestamp_micros();
+    let due = DateTime::from_timestamp_micros(micros).unwrap();
+    let document = json!({"run_at": due, "target": {"type": "http", "url": receiver.url("/hook"),
         "headers": {"X-Mine": "1"}}, "payload": {"order": 42}});
     let id = submit(&node, &document);
     let call = receiver.wait_for(1, SOON).remove(0);
+    assert_eq!(run_at(&call), SystemTime::from(due), "the instant that was asked for");
     assert_eq!((call.method.as_str(), call.path.as_str()), ("POST", "/hook"));
     assert_eq!(call.body, br#"{"order":42}"#);
     for (name, value) in [
