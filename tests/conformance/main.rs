@@ -15,6 +15,8 @@
 )]
 
 mod fixtures;
+#[path = "../cluster/harness/proxy.rs"]
+mod proxy;
 #[path = "../services/mod.rs"]
 mod services;
 
@@ -34,6 +36,7 @@ mod reports;
 mod sessions;
 mod settling;
 mod shared;
+mod silent;
 mod walk;
 
 /// One `#[test]` per store and function. A function that is not listed is reported as dead code.

@@ -5,18 +5,31 @@ use std::time::Duration;
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
 use diesel::pg::PgConnection;
+use diesel::sql_types::BigInt;
+use diesel::{QueryableByName, RunQueryDsl as _};
 use task_scheduler::domain::figures::{Figures, Minute, Snapshot};
-use task_scheduler::domain::{GenerationId, State};
+use task_scheduler::domain::{Claim, Due, GenerationId, Misfire, State};
 use task_scheduler::store::postgres::PostgresStore;
-use task_scheduler::store::{Claimed, Done, Fence, Filter, Ingested, Order, Report, Store};
+use task_scheduler::store::{
+    Claimed, DeadLetter, Done, Fence, Filter, Ingested, OffsetMove, Order, Positions, Report, Resolution, Store,
+    Stretch,
+};
 
-use crate::fixtures::{BASE, failed, id, lost, retried, succeeded, task};
-use crate::services::postgres::{Server, own_server};
-use crate::shared::{LONG, living, reign};
+use crate::fixtures::{BASE, failed, id, lost, retried, returned, succeeded, task};
+use crate::services::postgres::{Server, own_server, server};
+use crate::shared::{LONG, living, reign, until};
 
 /// Rows of the live tasks, and of the history; a million of each with `TASK_SCHEDULER_TEST_LONG=1`.
 const ROWS: u64 = 50_000;
 const ROWS_LONG: u64 = 1_000_000;
+/// Tables of the hot path. They may grow far beyond what the server's statistics know of.
+const TABLES: [&str; 6] = ["task", "task_history", "attempt", "assignment", "start_record", "minute"];
+/// Those that grow slowly: as long as they are small, one page of whatever index is as good as another.
+const SLOW: [&str; 2] = ["dead_letter", "tombstone"];
+/// Rows of each of these.
+const SLOW_ROWS: u64 = 10_000;
+/// Indexes that are read from one end, in their order, for a page of a list: under a limit, so without a condition.
+const BY_THE_PAGE: [&str; 4] = ["task_created", "task_history_created", "dead_letter_unpublished", "tombstone_age"];
 
 /// As a cluster that has run for long: all of it due far ahead or ended long ago. Its own plans are not looked at.
 fn fill(url: &str, rows: u64) {
@@ -33,7 +46,12 @@ fn fill(url: &str, rows: u64) {
     let sql = format!(
         "SET auto_explain.log_min_duration = -1; \
          INSERT INTO task ({names}) SELECT {live} FROM {rows_of}; \
-         INSERT INTO task_history ({names}, finished_at) SELECT {ended}, n FROM {rows_of}; ANALYZE"
+         INSERT INTO task_history ({names}, finished_at) SELECT {ended}, n FROM {rows_of}; \
+         INSERT INTO tombstone (id, cancelled_at, topic_id, positions) \
+         SELECT gen_random_uuid(), now_us() + n, 'another', '{{\"topic_id\": \"another\", \"ends\": []}}' \
+         FROM generate_series(1, {SLOW_ROWS}) n; \
+         INSERT INTO dead_letter (buried_at, origin, reason, record, published) \
+         SELECT now_us(), 'another' || n, 'no JSON', '', true FROM generate_series(1, {SLOW_ROWS}) n; ANALYZE"
     );
     PgConnection::establish(url).unwrap().batch_execute(&sql).unwrap();
 }
@@ -65,13 +83,101 @@ fn round(store: &PostgresStore, fence: Fence, generation: GenerationId, first: u
     store.loads().unwrap();
 }
 
-fn no_table_was_read_whole(server: &Server) {
+/// What comes on a topic, what is called off, settled by hand or shown: less often, and from the same tables.
+fn rarer(store: &PostgresStore, fence: Fence, generation: GenerationId, first: u64) {
+    let topic_id = format!("topic-{first}");
+    let offset = |from, to| OffsetMove { topic_id: topic_id.clone(), partition: 0, from, to };
+    let ends = |end| Positions { topic_id: topic_id.clone(), ends: vec![(0, end)] };
+    let tasks: Vec<_> = (0..6).map(|n| task(first + n)).collect();
+    let origin = format!("{topic_id}[0]@6");
+    let letters = vec![DeadLetter { origin, reason: "no JSON".to_owned(), record: vec![0] }];
+    let records = (0..6).map(|at| (at, vec![1])).collect();
+    let stretch = Stretch { offset: offset(None, 7), tasks, records, letters };
+    assert_eq!(store.ingest_from(&stretch).unwrap().unwrap().len(), 6);
+    assert_eq!(store.ingest_from(&stretch).unwrap(), None, "another was faster");
+    let letters: Vec<i64> = store.unpublished(9).unwrap().iter().map(|(seq, _)| *seq).collect();
+    store.mark_published(&letters).unwrap();
+    store.cancel_unseen(id(u128::from(first + 99)), &ends(1)).unwrap();
+    store.cancel_unseen(id(u128::from(first)), &ends(7)).unwrap();
+    store.forget_tombstones(&topic_id, Duration::ZERO).unwrap();
+    store.set_offsets(&ends(8)).unwrap();
+    store.offsets(&topic_id).unwrap();
+
+    let mut overdue = task(first + 10);
+    overdue.spec.misfire = Misfire::ExpireAfterMs(1);
+    let [Ingested::Stored(overdue)] = store.ingest(&[overdue]).unwrap()[..] else { panic!("it is new") };
+    assert_eq!(store.expire(fence, &[overdue]).unwrap().len(), 1);
+    let page = store.scheduled(None, BASE.plus(LONG * 600), 2).unwrap();
+    let dues = store.scheduled(Some((page[1].due_at, page[1].id)), BASE.plus(LONG * 600), 3).unwrap();
+    assert_eq!(dues.len(), 3);
+    for (claim, to) in claims(store, fence, generation, &dues).into_iter().zip([
+        Resolution::Succeeded,
+        Resolution::Failed,
+        Resolution::Scheduled,
+    ]) {
+        let record = store.start(generation, &[claim]).unwrap().unwrap();
+        let done = Done { assignments: vec![], start_records: vec![record.seq] };
+        store.settle(generation, &[lost(claim)], &done).unwrap();
+        store.resolve(claim.id, to).unwrap();
+    }
+    let label = ("number".to_owned(), first.to_string());
+    let filter = Filter { limit: 3, ..Filter::default() };
+    store.list(&Filter { labels: vec![label], ..filter.clone() }).unwrap();
+    let last = store.list(&filter).unwrap().pop().unwrap();
+    store.list(&Filter { after: Some((last.created_at, last.id)), to: Some(last.created_at), ..filter }).unwrap();
+    store.generations().unwrap();
+    store.reports().unwrap();
+    store.minutes(BASE).unwrap();
+    store.terms(3).unwrap();
+    store.counts().unwrap();
+    store.dead_letters().unwrap();
+}
+
+fn claims(store: &PostgresStore, fence: Fence, generation: GenerationId, dues: &[Due]) -> Vec<Claim> {
+    let orders: Vec<Order> = dues.iter().map(|due| Order { due: *due, generation }).collect();
+    let Claimed::Done { mut claims, .. } = store.claim(fence, &orders).unwrap() else { panic!("fenced") };
+    claims.remove(0).1
+}
+
+/// Steps of plans that read a whole table, or a whole index of one.
+fn whole_scans(log: &str, tables: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for plan in log.split("Query Text").skip(1) {
+        let lines: Vec<&str> = plan.lines().collect();
+        for (n, line) in lines.iter().enumerate() {
+            let Some(table) = tables.iter().find(|table| line.contains(&format!(" on {table} "))) else { continue };
+            // What belongs to a step stands below it, up to the next step.
+            let told: Vec<&&str> = lines[n + 1..].iter().take_while(|line| !line.contains("->")).collect();
+            let bounded = told.iter().any(|line| line.contains("Index Cond:"));
+            let by_the_page =
+                plan.contains("Limit ") && BY_THE_PAGE.iter().any(|index| line.contains(&format!(" {index} on ")));
+            let is_index = line.contains("Index Scan") || line.contains("Index Only Scan");
+            if line.contains("Seq Scan") || is_index && !bounded && !by_the_page {
+                found.push(format!("{table}: {line} of {}", lines[0]));
+            }
+        }
+    }
+    found
+}
+
+/// All of them were full behind the first `small` bytes of the log.
+fn no_table_was_read_whole(server: &Server, small: usize) {
     let log = server.log();
     assert!(log.contains("Index Scan") && log.contains("Query Text"), "plans are logged: {log}");
-    for table in ["task", "task_history", "attempt", "assignment", "start_record", "minute"] {
-        let scans: Vec<&str> = log.lines().filter(|line| line.contains(&format!("Seq Scan on {table} "))).collect();
-        assert!(scans.is_empty(), "{scans:?}");
-    }
+    let scans = [whole_scans(&log, &TABLES), whole_scans(&log[small..], &SLOW)].concat();
+    assert!(scans.is_empty(), "{scans:#?}");
+}
+
+#[test]
+fn whole_scans_are_found_in_plans() {
+    let plan = |lines: &[&str]| whole_scans(&[&["Query Text: SELECT 1"], lines].concat().join("\n\t"), &TABLES).len();
+    assert_eq!(plan(&["Seq Scan on task t  (cost=0.00..1.00)", "  Filter: (state = 4)"]), 1);
+    assert_eq!(plan(&["Index Scan using task_pkey on task t  (cost=0.00..1.00)", "  Index Cond: (id = 1)"]), 0);
+    assert_eq!(plan(&["Index Scan using task_pkey on task t  (cost=0.00..1.00)", "  Filter: (state = 4)"]), 1);
+    let below = "->  Index Only Scan using task_due on task  (cost=0.00..1.00)";
+    assert_eq!(plan(&["Limit  (cost=0)", below, "->  Index Scan using x on other", "  Index Cond: (id = 1)"]), 1);
+    assert_eq!(plan(&["Limit  (cost=0)", &below.replace("task_due", "task_created")]), 0);
+    assert_eq!(plan(&["Sort  (cost=0)", &below.replace("task_due", "task_created")]), 1, "a page has a limit");
 }
 
 /// Plans are made once, on empty tables, and kept: each must still be right when the tables are full. And so must be those
@@ -93,20 +199,64 @@ fn no_statement_ever_reads_a_whole_table() {
     let fence = reign(&store, generation, LONG).unwrap();
     for n in 0..3 {
         round(&store, fence, generation, n * 100);
+        rarer(&store, fence, generation, 50_000 + n * 200);
     }
     let rows = if std::env::var_os("TASK_SCHEDULER_TEST_LONG").is_some() { ROWS_LONG } else { ROWS };
+    let small = server.log().len();
     fill(&url, rows);
     let began = std::time::Instant::now();
     round(&store, fence, generation, 1_000);
     println!("a round by old plans on {rows} live and {rows} ended tasks: {:?}", began.elapsed());
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    rarer(&store, fence, generation, 60_000);
     let late = PostgresStore::new(&url, 1);
     living(&late);
     late.loads().unwrap();
     for n in 2..4 {
         round(&late, fence, generation, n * 1_000);
+        rarer(&late, fence, generation, 60_000 + n * 1_000);
     }
     late.drain(generation).unwrap();
     assert!(late.recover(fence, generation).unwrap().is_some());
-    no_table_was_read_whole(&server);
+    no_table_was_read_whole(&server, small);
+}
+
+#[derive(QueryableByName)]
+struct Updates {
+    #[diesel(sql_type = BigInt)]
+    all: i64,
+    #[diesel(sql_type = BigInt)]
+    hot: i64,
+}
+
+/// Updates of live tasks so far, as the server has heard of them, and those of them that touched no index.
+fn updates(look: &mut PgConnection) -> Updates {
+    let sql = "SELECT n_tup_upd AS \"all\", n_tup_hot_upd AS hot FROM pg_stat_user_tables \
+        WHERE schemaname = current_schema() AND relname = 'task'";
+    diesel::sql_query(sql).get_result(look).unwrap()
+}
+
+/// An index on a column that they change would make each of them write all indexes.
+#[test]
+fn claims_and_give_backs_touch_no_index() {
+    // So few that the new versions of all rows fit beside the old ones.
+    const TASKS: u64 = 4;
+    let Some(server) = server() else { return };
+    let url = server.schema();
+    let store = PostgresStore::new(&url, 1);
+    store.prepare().unwrap();
+    let generation = living(&store);
+    let fence = reign(&store, generation, LONG).unwrap();
+    store.ingest(&(0..TASKS).map(task).collect::<Vec<_>>()).unwrap();
+    let dues = store.scheduled(None, BASE.plus(LONG), 9).unwrap();
+    let first = claims(&store, fence, generation, &dues);
+    let given_back: Vec<_> = first.iter().zip(&dues).map(|(claim, due)| returned(*claim, due.due_at)).collect();
+    store.settle(generation, &given_back, &Done::default()).unwrap();
+    claims(&store, fence, generation, &dues);
+    assert_eq!(store.drain(generation).unwrap().len(), dues.len(), "all are given back");
+    // A connection tells what it did at its end at the latest.
+    drop(store);
+    let (mut look, made) = (PgConnection::establish(&url).unwrap(), i64::try_from(TASKS * 4).unwrap());
+    let counted = until("all updates are counted", || Some(updates(&mut look)).filter(|counted| counted.all >= made));
+    assert_eq!((counted.all, counted.hot), (made, made));
 }
