@@ -54,14 +54,16 @@ fn main() -> ExitCode {
     if wanted("singles") {
         report.extend(figures::singles::measure(&server, load_pairs, load_seconds));
     }
-    if (wanted("costs") || wanted("footprint"))
-        && let Some(mut meter) = figures::meter::Meter::start(&server, &settings)
-    {
-        if wanted("costs") {
-            report.extend(figures::costs::measure(&mut meter, seconds, drained));
-        }
-        if wanted("footprint") {
-            report.extend(figures::footprint::measure(&mut meter, idle, drained));
+    if wanted("costs") || wanted("footprint") {
+        if let Some(mut meter) = figures::meter::Meter::start(&server, &settings) {
+            if wanted("costs") {
+                report.extend(figures::costs::measure(&mut meter, seconds, drained));
+            }
+            if wanted("footprint") {
+                report.extend(figures::footprint::measure(&mut meter, idle, drained));
+            }
+        } else {
+            report.push(figures::Figure::missing("statements, commits, WAL, RSS", "no server that counts them"));
         }
     }
     println!(

@@ -22,7 +22,12 @@ const TASKS: usize = 200_000;
 /// 200,000 records that stand on a topic, `pairs` times in turn with the raw insert; then `singles` immediate tasks, one at
 /// a time, each from its submission to its call.
 pub fn measure(server: &Server, pairs: usize, singles: usize) -> Vec<Figure> {
-    let Some(brokers) = kafka::server() else { return Vec::new() };
+    let Some(brokers) = kafka::server() else {
+        return vec![
+            Figure::missing("topic to rows", "no Kafka"),
+            Figure::missing("submission over a topic", "no Kafka"),
+        ];
+    };
     let (mut ratios, mut details) = (Vec::new(), Vec::new());
     for _ in 0..pairs {
         let url = server.schema();
@@ -86,7 +91,11 @@ fn immediate(server: &Server, brokers: &kafka::Server, singles: usize) -> Vec<Fi
     // The first of each node opens connections.
     let mut took = took.split_off(6.min(took.len() / 2));
     took.sort_by(f64::total_cmp);
-    let detail = format!("{} tasks with delay_ms 0, one at a time, from before the POST", took.len());
+    let detail = format!(
+        "{} tasks with delay_ms 0, one at a time, from before the POST, without the first {} (connections are made)",
+        took.len(),
+        singles - took.len()
+    );
     let figure = |name, value, bar| Figure { name, value, unit: "ms", bar, detail: detail.clone() };
     vec![
         figure("submission over a topic to its call, p50", quantile(&took, 0.5), Bar::AtMost(20.0)),

@@ -79,7 +79,7 @@ impl Meter {
     pub fn start(on: &Server, settings: &[&str]) -> Option<Self> {
         let offered = "SELECT count(*) AS number FROM pg_available_extensions WHERE name = 'pg_stat_statements'";
         if number(&mut connection(on), offered) == 0 {
-            println!("      no pg_stat_statements (Debian: it comes with postgresql): its figures are left out");
+            println!("      no pg_stat_statements (Debian: it comes with postgresql): its figures cannot be measured");
             return None;
         }
         // No checkpoint within a run: the first change of a page after one writes all of it to the log.

@@ -34,15 +34,23 @@ pub enum Bar {
     AtMost(f64),
     /// Nothing: it is told beside those that must.
     None,
+    /// Something, and it could not be measured.
+    Missing,
 }
 
 impl Figure {
+    /// It could not be measured, so it holds nothing.
+    pub fn missing(name: &'static str, why: &str) -> Self {
+        Self { name, value: f64::NAN, unit: "", bar: Bar::Missing, detail: format!("not measured: {why}") }
+    }
+
     /// It holds its bar.
     pub fn holds(&self) -> bool {
         match self.bar {
             Bar::AtLeast(bar) => self.value >= bar,
             Bar::AtMost(bar) => self.value <= bar,
             Bar::None => true,
+            Bar::Missing => false,
         }
     }
 
@@ -51,7 +59,7 @@ impl Figure {
         let bar = match self.bar {
             Bar::AtLeast(bar) => format!("bar ≥ {bar}; "),
             Bar::AtMost(bar) => format!("bar ≤ {bar}; "),
-            Bar::None => String::new(),
+            Bar::None | Bar::Missing => String::new(),
         };
         let verdict = match self.bar {
             Bar::None => "INFO",

@@ -84,7 +84,10 @@ impl RawPostgres {
     pub fn insert_singly(&mut self, until: Instant) -> usize {
         self.connection
             .batch_execute(&format!(
-                "PREPARE one (uuid) AS INSERT INTO task (id, state, due_at, run_at, priority, claim_no, attempt, created_at,                  delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint)                  SELECT $1, 0, at, at, 0, 0, 0, now_us(), 0, '{RETRY}', 30000, '{{\"type\":\"log\"}}', '{{}}', 1,                  '{PAYLOAD}'::TEXT::BYTEA, sha256('') FROM (SELECT now_us() + 3600000000) AS due (at) ON CONFLICT DO NOTHING",
+                "PREPARE one (uuid) AS INSERT INTO task (id, state, due_at, run_at, priority, claim_no, attempt, created_at, \
+                 delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint) \
+                 SELECT $1, 0, at, at, 0, 0, 0, now_us(), 0, '{RETRY}', 30000, '{{\"type\":\"log\"}}', '{{}}', 1, \
+                 '{PAYLOAD}'::TEXT::BYTEA, sha256('') FROM (SELECT now_us() + 3600000000) AS due (at) ON CONFLICT DO NOTHING",
             ))
             .unwrap();
         let mut inserted = 0;
