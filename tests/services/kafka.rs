@@ -19,12 +19,8 @@ const HOW: &str =
 const PATIENCE: Duration = Duration::from_mins(1);
 const OLDEST_JAVA: u32 = 17;
 
-/// With a logging backend: without one not even the reason why it does not start is told.
-const POM: &str = "<project><modelVersion>4.0.0</modelVersion>\
-    <groupId>tests</groupId><artifactId>kafka</artifactId><version>1</version><dependencies>\
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>4.4.0</version></dependency>\
-    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>\
-    </dependencies></project>";
+/// What Maven fetches; continuous integration has it do so while the tests compile.
+const POM: &str = include_str!("kafka.xml");
 const FETCH: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
 
 /// Formats the storage, then does as it is told, and says when it has. Signals sent to the whole process group (as by
