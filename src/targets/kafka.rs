@@ -219,6 +219,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_partition_without_a_leader_is_a_definite_failure() {
+        let (brokers, caller) = mocked();
+        brokers.create_topic("halved", 2, 1).unwrap();
+        brokers.partition_leader("halved", 1, None).unwrap();
+        let outcome = caller.call(&to("halved")).await;
+        let Outcome::Failed { retryable: true, error, .. } = outcome else { panic!("{outcome:?}") };
+        assert!(error.starts_with("never sent: partition 1 of topic halved: "), "{error}");
+        brokers.partition_leader("halved", 1, Some(1)).unwrap();
+        assert_eq!(caller.call(&to("halved")).await, Outcome::Succeeded);
+    }
+
+    #[tokio::test]
     async fn calls_without_brokers_share_one_question() {
         let config = KafkaConfig { brokers: "127.0.0.1:1".to_owned(), ..KafkaConfig::default() };
         let caller = KafkaCaller::new(&config, KafkaTopics::new(vec!["*".to_owned()], vec![]), Clock::new());

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{FutureProducer, Producer as _};
 use tokio::sync::{Semaphore, watch};
 
@@ -102,9 +103,26 @@ fn ask(producer: &FutureProducer, topic: &str) -> Result<(), String> {
     let metadata = producer.client().fetch_metadata(Some(topic), LOOK_MAX).map_err(|cause| cause.to_string())?;
     let found = metadata.topics().iter().find(|one| one.name() == topic);
     let found = found.ok_or_else(|| format!("the brokers say nothing of topic {topic}"))?;
-    match found.error().map(RDKafkaErrorCode::from) {
-        None => Ok(()),
+    match found.error().map(Code::from) {
+        None => all_have_leaders(found),
         Some(error) => Err(format!("topic {topic}: {error}")),
+    }
+}
+
+/// Which partition a record will go to is not known yet, and in one without a leader it would wait until its time is
+/// over: then nobody could say any more that it was never sent.
+fn all_have_leaders(topic: &MetadataTopic) -> Result<(), String> {
+    match topic.partitions().iter().find_map(|one| Some((one.id(), refusal(one)?))) {
+        None => Ok(()),
+        Some((partition, why)) => Err(format!("partition {partition} of topic {}: {why}", topic.name())),
+    }
+}
+
+fn refusal(partition: &MetadataPartition) -> Option<String> {
+    match partition.error().map(Code::from) {
+        // Says of a copy that it is away: of no matter as long as there is a leader.
+        None | Some(Code::ReplicaNotAvailable) => (partition.leader() < 0).then(|| "it has no leader".to_owned()),
+        Some(error) => Some(error.to_string()),
     }
 }
 
