@@ -8,6 +8,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+use crate::domain::kafka_topics;
+
 /// Everything a node is started with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeConfig {
@@ -21,7 +23,7 @@ pub struct NodeConfig {
     pub api: ApiConfig,
     /// The embedded queue.
     pub queue: QueueConfig,
-    /// The cluster of Kafka, if there is one.
+    /// The clusters of Kafka, if there are any.
     pub kafka: KafkaConfig,
     /// The actors.
     pub actors: ActorsConfig,
@@ -88,12 +90,14 @@ pub struct QueueConfig {
     pub publish_timeout: Duration,
 }
 
-/// A cluster of Kafka: the submission topic, and the topics that tasks write to.
+/// The clusters of Kafka: that of the submission topic, and further ones that tasks write to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KafkaConfig {
-    /// `host:port`, separated by commas; empty: there is none.
+    /// The brokers of the submission topic: `host:port`, separated by commas; empty: there is none.
     pub brokers: String,
-    /// Further settings of the client library: TLS, SASL.
+    /// Further clusters, which only tasks write to.
+    pub target_clusters: Vec<KafkaTargetCluster>,
+    /// Further settings of the client library, of all clusters: TLS, SASL.
     pub properties: Vec<KafkaProperty>,
     /// Where submissions come from.
     pub submission_topic: String,
@@ -103,28 +107,30 @@ pub struct KafkaConfig {
     pub partitions: i32,
     /// Copies of each partition of a topic that is made; 0: as many as the brokers make by default.
     pub replication: i32,
-    /// Topics that tasks may write to; one that ends with `*` means all that begin so.
-    pub target_topics: Vec<String>,
+    /// Topics that tasks may write to, of all clusters.
+    pub target_topics: Vec<KafkaTargetTopic>,
 }
 
 impl KafkaConfig {
-    /// There is a cluster.
+    /// There is a submission topic.
     pub fn is_there(&self) -> bool {
         !self.brokers.is_empty()
     }
 
-    /// What every client is set up with, whatever it does.
+    /// What every client of the submission topic is set up with, whatever it does.
     pub fn client(&self) -> impl Iterator<Item = (String, String)> + use<'_> {
-        let given = self.properties.iter().map(|property| (property.name.as_str(), property.value.as_str()));
-        // What must hold comes last. Brokers that are back are found again within a second.
-        let fixed = [
-            ("bootstrap.servers", self.brokers.as_str()),
-            ("client.id", "task-scheduler"),
-            ("allow.auto.create.topics", "false"),
-            ("reconnect.backoff.max.ms", "1000"),
-            ("topic.metadata.refresh.interval.ms", "5000"),
-        ];
-        given.chain(fixed).map(|(name, value)| (name.to_owned(), value.to_owned()))
+        self.cluster(None, &self.brokers).client()
+    }
+
+    /// All clusters that tasks may write to.
+    pub fn clusters(&self) -> Vec<KafkaCluster<'_>> {
+        let nameless = self.is_there().then(|| self.cluster(None, &self.brokers));
+        let named = self.target_clusters.iter().map(|one| self.cluster(Some(&one.name), &one.brokers));
+        nameless.into_iter().chain(named).collect()
+    }
+
+    fn cluster<'a>(&'a self, name: Option<&'a str>, brokers: &'a str) -> KafkaCluster<'a> {
+        KafkaCluster { name, brokers, config: self }
     }
 
     /// Where records go that could not be read.
@@ -133,9 +139,110 @@ impl KafkaConfig {
     }
 }
 
+/// One cluster, with what the settings say of it.
+#[derive(Debug, Clone, Copy)]
+pub struct KafkaCluster<'a> {
+    /// By which tasks know it; `None`: that of the submission topic.
+    pub name: Option<&'a str>,
+    brokers: &'a str,
+    config: &'a KafkaConfig,
+}
+
+impl<'a> KafkaCluster<'a> {
+    /// What every client of it is set up with.
+    pub fn client(self) -> impl Iterator<Item = (String, String)> + use<'a> {
+        let its = self.config.properties.iter().filter(move |property| property.cluster.as_deref() == self.name);
+        let given = its.map(|property| (property.name.as_str(), property.value.as_str()));
+        // What must hold comes last. Brokers that are back are found again within a second.
+        let fixed = [
+            ("bootstrap.servers", self.brokers),
+            ("client.id", "task-scheduler"),
+            ("allow.auto.create.topics", "false"),
+            ("reconnect.backoff.max.ms", "1000"),
+            ("topic.metadata.refresh.interval.ms", "5000"),
+        ];
+        given.chain(fixed).map(|(name, value)| (name.to_owned(), value.to_owned()))
+    }
+
+    /// The topics that tasks may write to there.
+    pub fn topics(self) -> Vec<String> {
+        let all = self.config.target_topics.iter();
+        all.filter(|topic| topic.cluster.as_deref() == self.name).map(|topic| topic.pattern.clone()).collect()
+    }
+}
+
+/// A cluster that only tasks write to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaTargetCluster {
+    /// By which tasks, topics and properties name it.
+    pub name: String,
+    /// `host:port`, separated by commas.
+    pub brokers: String,
+}
+
+impl KafkaTargetCluster {
+    /// Reads `name=host:port;host:port`. `None` if it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (name, brokers) = text.split_once('=')?;
+        let brokers: Vec<&str> = brokers.split(';').map(str::trim).collect();
+        let fits = kafka_topics::is_cluster_name(name) && brokers.iter().all(|broker| is_broker(broker));
+        fits.then(|| Self { name: name.to_owned(), brokers: brokers.join(",") })
+    }
+}
+
+impl fmt::Display for KafkaTargetCluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.brokers.replace(',', ";"))
+    }
+}
+
+/// `host:port` of a broker.
+pub fn is_broker(text: &str) -> bool {
+    let port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    let host = |host: &str| !host.is_empty() && !host.contains([' ', ',', ';']);
+    text.rsplit_once(':').is_some_and(|(name, number)| host(name) && port(number))
+}
+
+/// A topic that tasks may write to, or with `*` behind it all that begin so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaTargetTopic {
+    /// The cluster; `None`: that of the submission topic.
+    pub cluster: Option<String>,
+    /// Its name, or its beginning with `*`.
+    pub pattern: String,
+}
+
+impl KafkaTargetTopic {
+    /// Reads `topic`, `beginning*` or one of them behind `name/`. `None` if it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (cluster, pattern) = of_cluster(text)?;
+        let beginning = pattern.strip_suffix('*').unwrap_or(pattern);
+        let fits = kafka_topics::is_name(beginning) || pattern == "*";
+        fits.then(|| Self { cluster, pattern: pattern.to_owned() })
+    }
+}
+
+impl fmt::Display for KafkaTargetTopic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", prefix(self.cluster.as_deref()), self.pattern)
+    }
+}
+
+/// What stands behind `name/` is that cluster's, without it the submission topic's. `None`: that is no name.
+fn of_cluster(text: &str) -> Option<(Option<String>, &str)> {
+    let Some((name, rest)) = text.split_once('/') else { return Some((None, text)) };
+    kafka_topics::is_cluster_name(name).then(|| (Some(name.to_owned()), rest))
+}
+
+fn prefix(cluster: Option<&str>) -> String {
+    cluster.map_or_else(String::new, |name| format!("{name}/"))
+}
+
 /// One setting of the Kafka client library. A secret is never shown.
 #[derive(Clone, PartialEq)]
 pub struct KafkaProperty {
+    /// The cluster whose clients it is for; `None`: that of the submission topic.
+    pub cluster: Option<String>,
     /// Its name, like `sasl.username`.
     pub name: String,
     /// Its value.
@@ -143,13 +250,14 @@ pub struct KafkaProperty {
 }
 
 impl KafkaProperty {
-    /// Reads `name=value`; only what says how to reach the brokers and who is asking. `None` if it is none of these.
+    /// Reads `name=value`, behind `cluster/` or not; only what says how to reach the brokers and who is asking. `None` if
+    /// it is none of these.
     pub fn parse(text: &str) -> Option<Self> {
         let (name, value) = text.split_once('=')?;
-        let name = name.trim();
+        let (cluster, name) = of_cluster(name.trim())?;
         let may = ["security.protocol", "broker.address.family", "client.rack"].contains(&name)
             || ["ssl.", "sasl.", "enable.ssl.", "socket.", "reconnect."].iter().any(|part| name.starts_with(part));
-        may.then(|| Self { name: name.to_owned(), value: value.trim().to_owned() })
+        may.then(|| Self { cluster, name: name.to_owned(), value: value.trim().to_owned() })
     }
 
     fn is_secret(&self) -> bool {
@@ -159,7 +267,8 @@ impl KafkaProperty {
 
 impl fmt::Display for KafkaProperty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.name, if self.is_secret() { "***" } else { &self.value })
+        let shown = if self.is_secret() { "***" } else { &self.value };
+        write!(f, "{}{}={shown}", prefix(self.cluster.as_deref()), self.name)
     }
 }
 
@@ -236,6 +345,7 @@ impl Default for KafkaConfig {
     fn default() -> Self {
         Self {
             brokers: String::new(),
+            target_clusters: Vec::new(),
             properties: Vec::new(),
             submission_topic: "task-submissions".to_owned(),
             create_topics: true,
@@ -293,5 +403,50 @@ impl NodeConfig {
             http: HttpConfig::default(),
             drain: Duration::from_secs(20),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_for_a_cluster_is_set_for_no_other() {
+        let property = |text| KafkaProperty::parse(text).unwrap();
+        let topic = |text| KafkaTargetTopic::parse(text).unwrap();
+        let config = KafkaConfig {
+            brokers: "own:1".to_owned(),
+            target_clusters: vec![KafkaTargetCluster::parse("west=w1:1; w2:2").unwrap()],
+            properties: vec![property("sasl.username=me"), property("west/ssl.ca.location=/etc/ca=1.pem")],
+            target_topics: vec![topic("a-*"), topic("west/*")],
+            ..KafkaConfig::default()
+        };
+        let of = |cluster: KafkaCluster<'_>, name: &str| {
+            cluster.client().find(|(known, _)| known == name).map(|(_, value)| value)
+        };
+        let [own, west] = config.clusters()[..] else { panic!("two clusters") };
+        assert_eq!((own.name, west.name), (None, Some("west")));
+        assert_eq!(of(own, "bootstrap.servers").as_deref(), Some("own:1"));
+        assert_eq!(of(west, "bootstrap.servers").as_deref(), Some("w1:1,w2:2"));
+        assert_eq!((of(own, "sasl.username").as_deref(), of(west, "sasl.username")), (Some("me"), None));
+        assert_eq!(of(west, "ssl.ca.location").as_deref(), Some("/etc/ca=1.pem"), "only the first = divides");
+        assert_eq!(of(own, "ssl.ca.location"), None);
+        assert_eq!((own.topics(), west.topics()), (vec!["a-*".to_owned()], vec!["*".to_owned()]));
+        assert!(config.client().any(|pair| pair == ("sasl.username".to_owned(), "me".to_owned())));
+    }
+
+    #[test]
+    fn named_clusters_need_no_submission_topic() {
+        let named = KafkaTargetCluster::parse("west=w:1").unwrap();
+        let config = KafkaConfig { target_clusters: vec![named], ..KafkaConfig::default() };
+        assert_eq!(config.clusters().iter().map(|one| one.name).collect::<Vec<_>>(), [Some("west")]);
+        assert!(!config.is_there() && KafkaConfig::default().clusters().is_empty());
+    }
+
+    #[test]
+    fn a_clusters_secret_is_not_shown() {
+        let secret = KafkaProperty::parse("west/sasl.password=hush").unwrap();
+        assert_eq!(secret.to_string(), "west/sasl.password=***");
+        assert!(!format!("{secret:?}").contains("hush"));
     }
 }

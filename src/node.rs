@@ -15,10 +15,10 @@ use crate::actors::timer::Timer;
 use crate::actors::{NodeIdentity, Parts, Status};
 use crate::api::{self, ApiState};
 use crate::clock::{Clock, DatabaseClock};
-use crate::config::NodeConfig;
+use crate::config::{KafkaCluster, NodeConfig};
 use crate::dashboard;
 use crate::domain::clock_map::ClockMap;
-use crate::domain::kafka_topics::KafkaTopics;
+use crate::domain::kafka_topics::{ClusterTopics, KafkaTopics};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::queue::embedded::EmbeddedQueue;
@@ -28,6 +28,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
 use crate::targets::http::HttpCaller;
 use crate::targets::kafka::KafkaCaller;
+use crate::targets::kafka_look::LOOKS_MAX;
 use crate::targets::log::LogTarget;
 use crate::targets::name_lookup::LOOKUPS_MAX;
 use crate::targets::router::Router;
@@ -85,7 +86,7 @@ impl NodeError {
 pub fn run(config: NodeConfig) -> Result<(), NodeError> {
     let listener = TcpListener::bind(config.api.listen)
         .map_err(|cause| NodeError::Address { address: config.api.listen, cause })?;
-    let calls_runtime = calls_runtime()?;
+    let calls_runtime = calls_runtime(config.kafka.clusters().len())?;
     let parts = parts(&config, &listener, &calls_runtime)?;
     let ended = System::new().block_on(serve(config, parts, listener));
     // What is still running there was given its time; it is not waited for.
@@ -99,7 +100,7 @@ fn parts(config: &NodeConfig, listener: &TcpListener, calls_runtime: &Runtime) -
     let metrics = Metrics::new(clock.clone()).map_err(setup)?;
     let http = HttpCaller::new(&config.http).map_err(setup)?;
     let address = listener.local_addr().map_err(setup)?;
-    let kafka_caller = config.kafka.is_there().then(|| KafkaCaller::new(&config.kafka, topics(config), clock.clone()));
+    let kafka_caller = has_kafka(config).then(|| KafkaCaller::new(&config.kafka, topics(config), clock.clone()));
     let database_clock = Arc::new(DatabaseClock::new(clock, clock_map(config)));
     let kafka = kafka(config, &database_clock)?;
     let queue: Arc<dyn Queue> = match &kafka {
@@ -130,10 +131,19 @@ fn kafka(config: &NodeConfig, clock: &Arc<DatabaseClock>) -> Result<Option<Arc<K
     Ok(Some(Arc::new(queue)))
 }
 
+/// There is a cluster that tasks may write to: that of the submission topic, or a named one.
+fn has_kafka(config: &NodeConfig) -> bool {
+    !config.kafka.clusters().is_empty()
+}
+
 /// The topics that tasks may write to.
 fn topics(config: &NodeConfig) -> KafkaTopics {
     let own = vec![config.kafka.submission_topic.clone(), config.kafka.dead_letter_topic()];
-    KafkaTopics::new(config.kafka.target_topics.clone(), own)
+    let of = |cluster: KafkaCluster<'_>| ClusterTopics {
+        cluster: cluster.name.map(str::to_owned),
+        allowed: cluster.topics(),
+    };
+    KafkaTopics::new(config.kafka.clusters().into_iter().map(of).collect(), own)
 }
 
 /// The cluster's, or the embedded one. A server that is away is waited for, unready; one that cannot be used is not.
@@ -180,7 +190,7 @@ fn api_state(config: &NodeConfig, parts: &Parts) -> ApiState {
         store: Arc::clone(&parts.store),
         queue: Arc::clone(&parts.queue),
         kafka: parts.kafka.clone(),
-        topics: config.kafka.is_there().then(|| Arc::new(topics(config))),
+        topics: has_kafka(config).then(|| Arc::new(topics(config))),
         database_clock: Arc::clone(&parts.database_clock),
         metrics: Arc::clone(&parts.metrics),
         status: Arc::clone(&parts.status),
@@ -217,11 +227,11 @@ async fn drain(
 }
 
 /// A runtime of two threads for the calls of targets: they go on whatever becomes of the actors.
-fn calls_runtime() -> Result<Runtime, NodeError> {
+fn calls_runtime(kafka_clusters: usize) -> Result<Runtime, NodeError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        // Outcomes are written there too: lookups of names never take all of them.
-        .max_blocking_threads(LOOKUPS_MAX + 64)
+        // Outcomes are written there too: lookups of names and questions to brokers never take all of them.
+        .max_blocking_threads(LOOKUPS_MAX + LOOKS_MAX * kafka_clusters + 48)
         .thread_name("calls")
         .enable_all()
         .build()

@@ -53,8 +53,7 @@ pub fn checked(
     if let Target::Kafka(target) = &task.spec.target {
         let no_cluster =
             || Invalid::new("/target/type", "kafka", "\"http\" or \"log\": this node has no Kafka cluster");
-        let refused = |allowed: String| Invalid::new("/target/topic", &target.topic, allowed);
-        topics.ok_or_else(no_cluster)?.check(&target.topic).map_err(refused)?;
+        topics.ok_or_else(no_cluster)?.check(target)?;
     }
     Ok(Submission { task, document: json, received_at })
 }

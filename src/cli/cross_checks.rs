@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::exit::quoted;
 use super::origin::{Origin, Origins};
 use crate::config::NodeConfig;
 use crate::domain::limits::BATCH_BYTES_MAX;
@@ -27,6 +28,7 @@ pub fn apply(config: &mut NodeConfig, origins: &Origins) -> Found {
     found.errors.extend(slots(config, origins));
     found.errors.extend(halves(config, origins));
     found.errors.extend(resolver(config, origins));
+    found.errors.extend(unknown_clusters(config, origins));
     if beyond_loopback && config.api.allow_unauthenticated {
         found.warnings.push(format!(
             "there is no authentication: whoever reaches {} can submit and cancel tasks",
@@ -70,6 +72,28 @@ fn resolver(config: &NodeConfig, origins: &Origins) -> Option<String> {
         .then(|| at_most(origins, ("resolve-ms", actors.resolve), ("lease-ms", actors.lease), ""))
 }
 
+/// Topics and properties of clusters that are not named.
+fn unknown_clusters(config: &NodeConfig, origins: &Origins) -> Vec<String> {
+    let kafka = &config.kafka;
+    let names: Vec<&str> = kafka.target_clusters.iter().map(|one| one.name.as_str()).collect();
+    let allowed = match names.as_slice() {
+        [] => "no name, as long as there is no kafka_target_cluster".to_owned(),
+        some => format!("no name, or one of {}", some.join(", ")),
+    };
+    let topics =
+        kafka.target_topics.iter().map(|topic| ("kafka-target-topic", topic.cluster.as_ref(), topic.to_string()));
+    let properties = kafka.properties.iter().map(|one| ("kafka-property", one.cluster.as_ref(), one.to_string()));
+    let unknown = |cluster: &str| !names.contains(&cluster);
+    topics
+        .chain(properties)
+        .filter(|(_, cluster, _)| cluster.is_some_and(|cluster| unknown(cluster)))
+        .map(|(flag, _, item)| {
+            let (name, place) = (flag.replace('-', "_"), origins.of(flag).place());
+            format!("{name} has {} from {place}, of a cluster that is not set; allowed: {allowed}", quoted(&item))
+        })
+        .collect()
+}
+
 fn at_most(origins: &Origins, short: (&str, Duration), long: (&str, Duration), share: &str) -> String {
     let (name, other) = (short.0.replace('-', "_"), long.0.replace('-', "_"));
     format!(
@@ -95,6 +119,12 @@ fn without_effect(config: &NodeConfig, origins: &Origins) -> Vec<String> {
     if !config.http.guard && *origins.of("http-allow") != Origin::Default {
         warnings
             .push("http_allow has no effect: on loopback, without allowed_host, there is no address guard".to_owned());
+    }
+    let nameless = config.kafka.target_topics.iter().find(|topic| topic.cluster.is_none());
+    if let Some(topic) = nameless.filter(|_| !config.kafka.is_there()) {
+        warnings.push(format!(
+            "kafka_target_topic {topic} has no effect: it names no cluster, and there is no kafka_brokers"
+        ));
     }
     if config.queue.bytes_max < BATCH_BYTES_MAX {
         warnings.push(format!(
@@ -142,6 +172,32 @@ mod tests {
         );
         assert!(error(&[("dead-after-ms", "999")]).contains("heartbeat_ms at most half of dead_after_ms"));
         assert!(error(&[("resolve-ms", "3001")]).ends_with("resolve_ms at most lease_ms"));
+    }
+
+    #[test]
+    fn a_cluster_that_is_not_set_has_no_topics_and_properties() {
+        assert_eq!(
+            error(&[("kafka-target-topic", "west/orders")]),
+            "kafka_target_topic has \"west/orders\" from the flag --kafka-target-topic, of a cluster that is not set; \
+             allowed: no name, as long as there is no kafka_target_cluster"
+        );
+        let west = ("kafka-target-cluster", "west=h:1,east=h:2");
+        let secret = error(&[west, ("kafka-property", "wets/sasl.password=hush")]);
+        assert!(
+            secret.contains("\"wets/sasl.password=***\"") && secret.ends_with("no name, or one of west, east"),
+            "{secret}"
+        );
+        let known = settings(&[west, ("kafka-property", "west/sasl.password=x"), ("kafka-target-topic", "east/a")]);
+        assert_eq!((known.errors, known.warnings), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn topics_without_a_cluster_are_said_to_have_no_effect() {
+        let topics = [("kafka-target-cluster", "west=h:1"), ("kafka-target-topic", "west/a,b")];
+        let found = settings(&topics);
+        assert!(found.errors.is_empty() && found.warnings.len() == 1, "{:?} {:?}", found.errors, found.warnings);
+        assert!(found.warnings[0].starts_with("kafka_target_topic b has no effect"), "{:?}", found.warnings);
+        assert!(settings(&[&topics[..], &[("kafka-brokers", "h:2")]].concat()).warnings.is_empty());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Every setting of a node, once: flags, environment, file, `--help` and `check-config` all read this list.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::setting::{Field, Setting};
-use crate::config::{DatabaseUrl, KafkaProperty};
+use crate::config::{DatabaseUrl, KafkaProperty, KafkaTargetCluster, KafkaTargetTopic, is_broker};
 use crate::domain::kafka_topics;
 use crate::domain::time::millis_of;
 
@@ -47,7 +48,7 @@ macro_rules! count {
 }
 
 /// All of them, in the order of `--help`.
-pub static SETTINGS: [Setting; 33] = [
+pub static SETTINGS: [Setting; 34] = [
     setting(
         NODE,
         "listen",
@@ -167,7 +168,7 @@ pub static SETTINGS: [Setting; 33] = [
             KAFKA,
             "kafka-brokers",
             "HOST:PORT,…",
-            "The brokers of the submission topic and of the topics that tasks write to",
+            "The brokers of the submission topic and of the topics that tasks write to without naming a cluster",
             Field::Text {
                 allowed: "nothing, or host:port pairs separated by commas",
                 put: |config, text| {
@@ -229,16 +230,30 @@ pub static SETTINGS: [Setting; 33] = [
     ),
     setting(
         KAFKA,
+        "kafka-target-cluster",
+        "NAME=HOST:PORT;…",
+        "A further cluster that tasks may write to, by its name; it needs no --kafka-brokers",
+        Field::List {
+            allowed: "each name once, of 1 to 64 characters of a-z, 0-9, '.', '_' and '-', and its brokers, like west=kafka-1:9092;kafka-2:9092",
+            put: |config, items| {
+                config.kafka.target_clusters = distinct(items, all(items, KafkaTargetCluster::parse)?)?;
+                Ok(())
+            },
+            get: |config| config.kafka.target_clusters.iter().map(ToString::to_string).collect(),
+        },
+    ),
+    setting(
+        KAFKA,
         "kafka-target-topic",
         "TOPIC",
         "A topic that tasks may write to, or the beginning of such topics with * behind it; never the submission topics",
         Field::List {
-            allowed: "names of topics, or beginnings with * behind them, like orders or reminders-*",
+            allowed: "names of topics, or beginnings with * behind them, like orders or reminders-*; of a named cluster: west/orders",
             put: |config, items| {
-                config.kafka.target_topics = all(items, topic_pattern)?;
+                config.kafka.target_topics = all(items, KafkaTargetTopic::parse)?;
                 Ok(())
             },
-            get: |config| config.kafka.target_topics.clone(),
+            get: |config| config.kafka.target_topics.iter().map(ToString::to_string).collect(),
         },
     ),
     setting(
@@ -247,7 +262,7 @@ pub static SETTINGS: [Setting; 33] = [
         "NAME=VALUE",
         "How the brokers are to be reached, by the names of librdkafka: security.protocol, sasl.*, ssl.*, socket.*",
         Field::List {
-            allowed: "like security.protocol=SASL_SSL or sasl.username=scheduler",
+            allowed: "like security.protocol=SASL_SSL or sasl.username=scheduler; of a named cluster: west/sasl.username=scheduler",
             put: |config, items| {
                 config.kafka.properties = all(items, KafkaProperty::parse)?;
                 Ok(())
@@ -384,14 +399,13 @@ fn all<T>(items: &[String], read: fn(&str) -> Option<T>) -> Result<Vec<T>, Strin
     items.iter().map(|item| read(item).ok_or_else(|| item.clone())).collect()
 }
 
-fn is_broker(text: &str) -> bool {
-    let port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
-    text.rsplit_once(':').is_some_and(|(host, number)| !host.is_empty() && !host.contains(' ') && port(number))
-}
-
-fn topic_pattern(text: &str) -> Option<String> {
-    let beginning = text.strip_suffix('*').unwrap_or(text);
-    (kafka_topics::is_name(beginning) || text == "*").then(|| text.to_owned())
+/// Each name once, or the item whose name was there before.
+fn distinct(items: &[String], clusters: Vec<KafkaTargetCluster>) -> Result<Vec<KafkaTargetCluster>, String> {
+    let mut names = BTreeSet::new();
+    match items.iter().zip(&clusters).find(|(_, one)| !names.insert(&one.name)) {
+        Some((item, _)) => Err(item.clone()),
+        None => Ok(clusters),
+    }
 }
 
 fn host(text: &str) -> Option<String> {

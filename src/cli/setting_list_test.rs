@@ -41,6 +41,7 @@ fn each_keeps_its_value_in_a_place_of_its_own() {
             Field::Switch { get, .. } => (!get(&default)).to_string(),
             Field::List { .. } if setting.flag == "http-ambiguous-status" => "503".to_owned(),
             Field::List { .. } if setting.flag == "kafka-property" => "sasl.username=u".to_owned(),
+            Field::List { .. } if setting.flag == "kafka-target-cluster" => "west=h:1;h:2".to_owned(),
             Field::List { .. } => "10.0.0.0".to_owned(),
             Field::Text { .. } if setting.flag == "database-url" => "postgres://u:p@h/d".to_owned(),
             Field::Text { .. } if setting.flag == "submission-topic" => "t".to_owned(),
@@ -76,7 +77,18 @@ fn wrong_values_are_refused() {
         ("kafka-brokers", "broker:0"),
         ("submission-topic", "a b"),
         ("submission-topic", ".."),
+        ("kafka-target-cluster", "h:1"),
+        ("kafka-target-cluster", "West=h:1"),
+        ("kafka-target-cluster", "=h:1"),
+        ("kafka-target-cluster", "west="),
+        ("kafka-target-cluster", "west=h:1;"),
+        ("kafka-target-cluster", "west=h"),
         ("kafka-target-topic", "a*b"),
+        ("kafka-target-topic", "West/a"),
+        ("kafka-target-topic", "west/"),
+        ("kafka-target-topic", "west/a/b"),
+        ("kafka-property", "west/acks=0"),
+        ("kafka-property", "/sasl.username=u"),
         ("kafka-property", "acks=0"),
         ("kafka-property", "sasl.username"),
     ] {
@@ -84,6 +96,22 @@ fn wrong_values_are_refused() {
         let refused = setting.put(&mut NodeConfig::named("n"), &[value.to_owned()]).expect_err(flag);
         assert_eq!(refused.value, value);
     }
+}
+
+#[test]
+fn a_named_cluster_its_topics_and_properties_are_read_in_every_form_of_a_list() {
+    let put = |flag: &str, values: &[&str]| {
+        let setting = SETTINGS.iter().find(|setting| setting.flag == flag).unwrap();
+        let mut config = NodeConfig::named("n");
+        let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+        setting.put(&mut config, &values).map(|()| setting.shown(&config)).map_err(|refused| refused.value)
+    };
+    let two = Ok("west=a:1;b:2,east=[::1]:3".to_owned());
+    assert_eq!(put("kafka-target-cluster", &["west=a:1; b:2", "east=[::1]:3"]), two, "flags or an array");
+    assert_eq!(put("kafka-target-cluster", &["west=a:1;b:2, east=[::1]:3"]), two, "the environment");
+    assert_eq!(put("kafka-target-cluster", &["west=a:1", "east=b:1", "west=c:1"]), Err("west=c:1".to_owned()));
+    assert_eq!(put("kafka-target-topic", &["orders, west/mail-*, west/*"]), Ok("orders,west/mail-*,west/*".to_owned()));
+    assert_eq!(put("kafka-property", &["west/sasl.password=x"]), Ok("west/sasl.password=***".to_owned()));
 }
 
 #[test]

@@ -31,6 +31,9 @@ pub struct HttpTarget {
 /// One Kafka record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KafkaTarget {
+    /// The cluster, by its name in the node's settings; `None`: that of the submission topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// The topic.
     pub topic: String,
     /// The record's key.

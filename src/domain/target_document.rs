@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::invalid::{Invalid, pointer_part};
+use super::kafka_topics;
 use super::limits::{
     HEADER_BYTES_MAX, HEADERS_BYTES_MAX, HEADERS_MAX, METHOD_CHARS_MAX, RECORD_KEY_BYTES_MAX, URL_BYTES_MAX,
 };
@@ -33,9 +34,6 @@ const RESERVED_HEADERS: [&str; 13] = [
 /// What `type` may say.
 const KINDS: &str = "\"http\", \"kafka\" or \"log\"";
 
-/// Longest topic name (Kafka's own limit), in characters.
-const TOPIC_CHARS_MAX: usize = 249;
-
 /// All fields of all kinds: flat, so that a wrong one is still found by its own pointer.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -45,6 +43,9 @@ pub struct TargetDocument {
     method: Option<String>,
     #[serde(default, deserialize_with = "distinct")]
     headers: Option<BTreeMap<String, String>>,
+    /// Left out where it is absent, so that older documents keep their fingerprints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<String>,
     topic: Option<String>,
     key: Option<String>,
 }
@@ -61,6 +62,7 @@ impl TargetDocument {
     }
 
     fn http(self) -> Result<Target, Invalid> {
+        refuse("/cluster", self.cluster.as_ref(), "http")?;
         refuse("/topic", self.topic.as_ref(), "http")?;
         refuse("/key", self.key.as_ref(), "http")?;
         let url = self.url.ok_or_else(|| Invalid::new("/url", "missing", "an http or https URL"))?;
@@ -75,12 +77,12 @@ impl TargetDocument {
     fn kafka(self) -> Result<Target, Invalid> {
         refuse("/url", self.url.as_ref(), "kafka")?;
         refuse("/method", self.method.as_ref(), "kafka")?;
+        if let Some(cluster) = self.cluster.as_ref().filter(|name| !kafka_topics::is_cluster_name(name)) {
+            return Err(Invalid::new("/cluster", cluster, kafka_topics::CLUSTER_NAMES));
+        }
         let topic = self.topic.ok_or_else(|| Invalid::new("/topic", "missing", "the name of a topic"))?;
-        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        let fits = (1..=TOPIC_CHARS_MAX).contains(&topic.len()) && topic.chars().all(legal);
-        if !fits || topic == "." || topic == ".." {
-            let allowed = format!("1 to {TOPIC_CHARS_MAX} characters of a-z, A-Z, 0-9, '.', '_' and '-'");
-            return Err(Invalid::new("/topic", topic, allowed));
+        if !kafka_topics::is_name(&topic) {
+            return Err(Invalid::new("/topic", topic, kafka_topics::NAMES));
         }
         if let Some(key) = self.key.as_ref().filter(|key| key.len() > RECORD_KEY_BYTES_MAX) {
             let allowed = format!("at most {RECORD_KEY_BYTES_MAX} bytes");
@@ -88,13 +90,17 @@ impl TargetDocument {
         }
         let headers = self.headers.unwrap_or_default();
         bounded(&headers)?;
-        Ok(Target::Kafka(KafkaTarget { topic, key: self.key, headers }))
+        Ok(Target::Kafka(KafkaTarget { cluster: self.cluster, topic, key: self.key, headers }))
     }
 
     fn log(self) -> Result<Target, Invalid> {
-        for (pointer, field) in
-            [("/url", &self.url), ("/method", &self.method), ("/topic", &self.topic), ("/key", &self.key)]
-        {
+        for (pointer, field) in [
+            ("/url", &self.url),
+            ("/method", &self.method),
+            ("/cluster", &self.cluster),
+            ("/topic", &self.topic),
+            ("/key", &self.key),
+        ] {
             refuse(pointer, field.as_ref(), "log")?;
         }
         if self.headers.is_some() {
@@ -202,11 +208,28 @@ mod tests {
             (r#"{"type": "http", "url": "http://h/", "headers": {"Host": "other"}}"#, "/headers/Host"),
             (r#"{"type": "http", "url": "http://h/", "headers": {"A": "1", "a": "2"}}"#, "/headers/a"),
             (r#"{"type": "http", "url": "http://h/", "topic": "t"}"#, "/topic"),
+            (r#"{"type": "http", "url": "http://h/", "cluster": "c"}"#, "/cluster"),
             (r#"{"type": "kafka", "topic": "no spaces"}"#, "/topic"),
+            (r#"{"type": "kafka", "topic": ".."}"#, "/topic"),
+            (r#"{"type": "kafka", "topic": "t", "cluster": ""}"#, "/cluster"),
+            (r#"{"type": "kafka", "topic": "t", "cluster": "West"}"#, "/cluster"),
+            (r#"{"type": "log", "cluster": "c"}"#, "/cluster"),
             (r#"{"type": "log", "url": "http://h/"}"#, "/url"),
         ] {
             assert_eq!(pointer(json), field, "{json}");
         }
+    }
+
+    #[test]
+    fn a_cluster_is_kept_and_its_absence_leaves_no_trace() {
+        let document = |json: &str| serde_json::from_str::<TargetDocument>(json).unwrap();
+        let named = document(r#"{"type": "kafka", "topic": "t", "cluster": "west-1"}"#).check().unwrap();
+        let Target::Kafka(kafka) = &named else { panic!("not kafka") };
+        assert_eq!(kafka.cluster.as_deref(), Some("west-1"));
+        assert_eq!(serde_json::from_value::<Target>(serde_json::to_value(&named).unwrap()).unwrap(), named);
+        let plain = document(r#"{"type": "kafka", "topic": "t"}"#);
+        assert!(!serde_json::to_string(&plain).unwrap().contains("cluster"), "fingerprints would change");
+        assert!(!serde_json::to_string(&plain.check().unwrap()).unwrap().contains("cluster"));
     }
 
     #[test]

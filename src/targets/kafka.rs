@@ -16,28 +16,49 @@ use super::kafka_failure::{never_sent, no_report, not_delivered, not_queued};
 use super::kafka_look::Looks;
 use super::kafka_producer::{Producers, Shares};
 use crate::clock::Clock;
-use crate::config::KafkaConfig;
+use crate::config::{KafkaCluster, KafkaConfig};
 use crate::domain::kafka_topics::KafkaTopics;
 use crate::domain::{ClaimedTask, KafkaTarget, Outcome, Target as Kind};
 
 /// Writes records.
 pub struct KafkaCaller {
-    producers: Producers,
-    looks: Looks,
+    clusters: Vec<Cluster>,
     topics: KafkaTopics,
 }
 
+/// One cluster of the settings.
+struct Cluster {
+    name: Option<String>,
+    producers: Producers,
+    looks: Looks,
+}
+
 impl KafkaCaller {
-    /// For these brokers and topics. No connection is made yet.
+    /// For the clusters of these settings and these topics. No connection is made yet.
     pub fn new(config: &KafkaConfig, topics: KafkaTopics, clock: Clock) -> Self {
-        Self { producers: Producers::new(config, clock.clone()), looks: Looks::new(clock), topics }
+        let clusters = config.clusters().into_iter().map(|cluster| Cluster::new(cluster, clock.clone()));
+        Self { clusters: clusters.collect(), topics }
     }
 
     async fn write(&self, task: &ClaimedTask, target: &KafkaTarget) -> Outcome {
-        if let Err(allowed) = self.topics.check(&target.topic) {
-            let cause = format!("topic {} is not allowed any more; allowed: {allowed}", target.topic);
-            return never_sent(&cause, false);
+        // It was accepted by other settings: another node's, or this one's before. The next attempt may be allowed.
+        if let Err(invalid) = self.topics.check(target) {
+            return never_sent(&format!("not allowed by this node's settings: {invalid}"), true);
         }
+        let Some(cluster) = self.clusters.iter().find(|one| one.name == target.cluster) else {
+            return never_sent(&"this node's settings have no such cluster", true);
+        };
+        cluster.write(task, target).await
+    }
+}
+
+impl Cluster {
+    fn new(cluster: KafkaCluster<'_>, clock: Clock) -> Self {
+        let name = cluster.name.map(str::to_owned);
+        Self { name, producers: Producers::new(cluster, clock.clone()), looks: Looks::new(clock) }
+    }
+
+    async fn write(&self, task: &ClaimedTask, target: &KafkaTarget) -> Outcome {
         // Never awaited: a timer's deadline is the way to "that much from now" without reading a clock.
         let deadline = tokio::time::sleep(task.timeout()).deadline();
         let shares = Shares::of(task.timeout());
@@ -122,13 +143,15 @@ mod tests {
     use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
     use super::*;
+    use crate::config::KafkaTargetCluster;
+    use crate::domain::kafka_topics::ClusterTopics;
     use crate::domain::payload::Payload;
     use crate::targets::fake_http::task;
 
     fn target() -> KafkaTarget {
         let headers = [("X-Task-Id", "forged"), ("content-type", "text/x"), ("x-mine", "1")];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        KafkaTarget { topic: "orders".to_owned(), key: None, headers }
+        KafkaTarget { cluster: None, topic: "orders".to_owned(), key: None, headers }
     }
 
     #[test]
@@ -155,16 +178,46 @@ mod tests {
     #[tokio::test]
     async fn without_brokers_nothing_is_sent() {
         let config = KafkaConfig { brokers: "127.0.0.1:1".to_owned(), ..KafkaConfig::default() };
-        let topics = KafkaTopics::new(vec!["orders".to_owned()], vec![]);
-        let caller = KafkaCaller::new(&config, topics, Clock::new());
+        let caller = KafkaCaller::new(&config, allowing("orders"), Clock::new());
         let mut task = task("http://unused/");
         task.spec.timeout = Duration::from_millis(300);
         task.spec.target = Kind::Kafka(target());
         let Outcome::Failed { retryable: true, error, .. } = caller.call(&task).await else { panic!("not definite") };
         assert!(error.starts_with("never sent: "), "{error}");
-        task.spec.target = Kind::Kafka(KafkaTarget { topic: "other".to_owned(), ..target() });
-        let Outcome::Failed { retryable: false, error, .. } = caller.call(&task).await else { panic!("not definite") };
-        assert!(error.contains("not allowed any more"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_these_settings_do_not_allow_is_left_to_the_next_attempt() {
+        let (_brokers, caller) = mocked();
+        let caller = KafkaCaller { topics: allowing("orders"), ..caller };
+        for refused in [
+            KafkaTarget { topic: "other".to_owned(), ..target() },
+            KafkaTarget { cluster: Some("west".to_owned()), ..target() },
+        ] {
+            let mut task = to("orders");
+            task.spec.target = Kind::Kafka(refused);
+            let Outcome::Failed { retryable: true, error, .. } = caller.call(&task).await else { panic!("final") };
+            assert!(error.starts_with("never sent: not allowed by this node's settings: /target/"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cluster_is_found_by_its_name() {
+        let brokers = MockCluster::new(1).unwrap();
+        brokers.create_topic("orders", 1, 1).unwrap();
+        let west = KafkaTargetCluster { name: "west".to_owned(), brokers: brokers.bootstrap_servers() };
+        let config = KafkaConfig { target_clusters: vec![west], ..KafkaConfig::default() };
+        let clusters = vec![ClusterTopics { cluster: Some("west".to_owned()), allowed: vec!["*".to_owned()] }];
+        let caller = KafkaCaller::new(&config, KafkaTopics::new(clusters, vec![]), Clock::new());
+        let mut task = to("orders");
+        task.spec.target = Kind::Kafka(KafkaTarget { cluster: Some("west".to_owned()), ..target() });
+        assert_eq!(caller.call(&task).await, Outcome::Succeeded);
+        let Outcome::Failed { error, .. } = caller.call(&to("orders")).await else { panic!("no such cluster") };
+        assert!(error.contains("/target/cluster is missing"), "{error}");
+    }
+
+    fn allowing(pattern: &str) -> KafkaTopics {
+        KafkaTopics::new(vec![ClusterTopics { cluster: None, allowed: vec![pattern.to_owned()] }], vec![])
     }
 
     /// A caller of brokers inside this process, which know the topic `orders`.
@@ -172,8 +225,7 @@ mod tests {
         let brokers = MockCluster::new(1).unwrap();
         brokers.create_topic("orders", 1, 1).unwrap();
         let config = KafkaConfig { brokers: brokers.bootstrap_servers(), ..KafkaConfig::default() };
-        let topics = KafkaTopics::new(vec!["*".to_owned()], vec![]);
-        (brokers, KafkaCaller::new(&config, topics, Clock::new()))
+        (brokers, KafkaCaller::new(&config, allowing("*"), Clock::new()))
     }
 
     fn to(topic: &str) -> ClaimedTask {
@@ -181,7 +233,7 @@ mod tests {
         // Enough for the first look of a producer on a machine that is busy.
         task.spec.timeout = Duration::from_secs(20);
         let key = Some("k-7".to_owned());
-        task.spec.target = Kind::Kafka(KafkaTarget { topic: topic.to_owned(), key, headers: [].into() });
+        task.spec.target = Kind::Kafka(KafkaTarget { cluster: None, topic: topic.to_owned(), key, headers: [].into() });
         task
     }
 
@@ -233,13 +285,13 @@ mod tests {
     #[tokio::test]
     async fn calls_without_brokers_share_one_question() {
         let config = KafkaConfig { brokers: "127.0.0.1:1".to_owned(), ..KafkaConfig::default() };
-        let caller = KafkaCaller::new(&config, KafkaTopics::new(vec!["*".to_owned()], vec![]), Clock::new());
+        let caller = KafkaCaller::new(&config, allowing("*"), Clock::new());
         let mut task = to("orders");
         task.spec.timeout = Duration::from_millis(400);
         let calls = (0..50).map(|_| caller.call(&task));
         for outcome in futures_util::future::join_all(calls).await {
             assert!(matches!(outcome, Outcome::Failed { retryable: true, .. }), "{outcome:?}");
         }
-        assert!(caller.looks.asked() <= 1);
+        assert!(caller.clusters[0].looks.asked() <= 1);
     }
 }

@@ -18,8 +18,8 @@ use crate::domain::Mono;
 
 /// How long an answer counts.
 const SEEN: Duration = Duration::from_secs(1);
-/// Most questions at once.
-const LOOKS_MAX: usize = 16;
+/// Most questions at once to one cluster.
+pub const LOOKS_MAX: usize = 16;
 
 /// When the topic was seen, or why it was not; `None` as long as the brokers are asked.
 type Answer = watch::Receiver<Option<Result<Mono, String>>>;

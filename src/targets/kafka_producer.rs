@@ -10,7 +10,7 @@ use rdkafka::producer::{FutureProducer, Producer as _};
 use tokio::sync::Mutex;
 
 use crate::clock::Clock;
-use crate::config::KafkaConfig;
+use crate::config::KafkaCluster;
 use crate::domain::Mono;
 
 /// Delivery time-outs, the shortest first. The client library looks for records whose time is over once a second, so that
@@ -67,8 +67,8 @@ pub struct Producers {
 
 impl Producers {
     /// None is made yet.
-    pub fn new(config: &KafkaConfig, clock: Clock) -> Self {
-        let mut client: ClientConfig = config.client().collect();
+    pub fn new(cluster: KafkaCluster<'_>, clock: Clock) -> Self {
+        let mut client: ClientConfig = cluster.client().collect();
         client
             .set("enable.idempotence", "true")
             .set("acks", "all")
@@ -124,6 +124,7 @@ fn described(cause: &KafkaError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::KafkaConfig;
 
     #[test]
     fn a_report_comes_before_the_tasks_time_is_over() {
@@ -147,8 +148,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_setting_that_is_refused_is_named_without_its_value() {
-        let mut producers =
-            Producers::new(&KafkaConfig { brokers: "127.0.0.1:1".to_owned(), ..KafkaConfig::default() }, Clock::new());
+        let config = KafkaConfig { brokers: "127.0.0.1:1".to_owned(), ..KafkaConfig::default() };
+        let mut producers = Producers::new(config.clusters()[0], Clock::new());
         producers.client.set("security.protocol", "hush");
         let Err(error) = producers.of(SHORTEST).await else { panic!("it was taken") };
         assert!(error.contains("security.protocol") && !error.contains("hush"), "{error}");

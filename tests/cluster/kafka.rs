@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::harness::node::until;
 use crate::harness::on_topic::{OnTopic, received, tasks};
 use crate::harness::topic::Topic;
-use crate::harness::{Receiver, http};
+use crate::harness::{Node, Receiver, http};
 use crate::services::kafka;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -93,4 +93,68 @@ fn a_task_writes_its_payload_to_a_topic() {
         assert_ne!(task["state"], "unknown", "{task}");
         !task["last_error"].is_null()
     });
+}
+
+/// Submits a task for a topic, due at once.
+fn submit_to(node: &Node, cluster: Option<&str>, topic: &str) -> http::Answer {
+    let mut target = json!({"type": "kafka", "topic": topic});
+    if let Some(cluster) = cluster {
+        target["cluster"] = cluster.into();
+    }
+    http::post_json(&node.url("/v1/tasks"), &json!({"delay_ms": 0, "target": target, "payload": {"n": 8}}))
+}
+
+#[test]
+fn a_task_is_written_to_the_cluster_it_names() {
+    let (Some(server), Some(west)) = (kafka::server(), kafka::own_server(None)) else { return };
+    let name = west.topic();
+    let there = Topic::new(&west.brokers(), &name);
+    there.make();
+    let named = format!("west={}", west.brokers());
+    // All of west may be written to, and nothing of the submission topic's cluster.
+    let Some(on) = OnTopic::on(server, 1, &["--kafka-target-cluster", &named, "--kafka-target-topic", "west/*"]) else {
+        return;
+    };
+    let node = &on.cluster.nodes[0];
+    for (cluster, topic, pointer) in [
+        (Some("north"), name.as_str(), "/target/cluster"),
+        (Some("West"), name.as_str(), "/target/cluster"),
+        (None, name.as_str(), "/target/topic"),
+        (Some("west"), on.topic.as_str(), "/target/topic"),
+    ] {
+        let refused = submit_to(node, cluster, topic);
+        let problem = refused.json();
+        assert_eq!((refused.status, &problem["pointer"]), (400, &pointer.into()), "{problem}");
+    }
+    assert!(submit_to(node, Some("north"), &name).json().to_string().contains("one of west"), "what is allowed");
+    let accepted = submit_to(node, Some("west"), &name);
+    assert_eq!(accepted.status, 202, "{}", accepted.json());
+    let id = accepted.json()["id"].as_str().unwrap().to_owned();
+    let records = there.records(1);
+    assert_eq!(records.len(), 1);
+    assert_eq!(
+        (records[0].header("x-task-id"), records[0].value.as_deref()),
+        (Some(id.as_str()), Some(&br#"{"n":8}"#[..]))
+    );
+    until("it has succeeded", SOON, || on.cluster.counts(0)["succeeded"] == 1);
+    let target = http::get(&node.url(&format!("/v1/tasks/{id}"))).json()["target"].clone();
+    assert_eq!(target, json!({"type": "kafka", "cluster": "west", "topic": name}));
+}
+
+#[test]
+fn a_node_without_a_submission_topic_writes_to_named_clusters() {
+    let Some(server) = kafka::server() else { return };
+    let name = server.topic();
+    let topic = Topic::new(&server.brokers(), &name);
+    topic.make();
+    let (named, allowed) = (format!("west={}", server.brokers()), format!("west/{name}"));
+    let node = Node::with(&["--kafka-target-cluster", &named, "--kafka-target-topic", &allowed]);
+    let refused = submit_to(&node, None, &name);
+    assert_eq!((refused.status, &refused.json()["pointer"]), (400, &"/target/cluster".into()), "{}", refused.json());
+    let accepted = submit_to(&node, Some("west"), &name);
+    assert_eq!(accepted.status, 201, "{}", accepted.json());
+    let records = topic.records(1);
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].header("x-task-id"), accepted.json()["id"].as_str());
+    until("it has succeeded", SOON, || http::get(&node.url("/v1/stats")).json()["tasks"]["succeeded"] == 1);
 }

@@ -76,6 +76,33 @@ fn settings_that_contradict_each_other_are_refused_together() {
 }
 
 #[test]
+fn named_clusters_are_read_from_flags_environment_and_file() {
+    let file = file(
+        "kafka_target_cluster = [\"west=a:1;b:2\", \"east=c:3\"]\n\
+         kafka_property = [\"west/sasl.password=hush\"]\n",
+    );
+    let mut command = program(&["check-config", "--json", "--kafka-target-topic", "east/orders"]);
+    command.env("TASK_SCHEDULER_CONFIG", file.path());
+    let checked = ended(command, b"");
+    assert_eq!(checked.code, 0, "{checked:?}");
+    let settings = checked.json()["settings"].clone();
+    for (key, value) in [
+        ("kafka_target_cluster", vec!["west=a:1;b:2", "east=c:3"]),
+        ("kafka_target_topic", vec!["east/orders"]),
+        ("kafka_property", vec!["west/sasl.password=***"]),
+    ] {
+        assert_eq!(settings[key]["value"], value.into(), "{key}");
+    }
+    let mut command = program(&["node", "--kafka-target-topic", "north/orders"]);
+    command.env("TASK_SCHEDULER_KAFKA_TARGET_CLUSTER", "west=a:1;b:2,east=c:3");
+    let unknown = ended(command, b"");
+    assert_eq!(unknown.code, 2, "{unknown:?}");
+    assert!(unknown.line().contains("\"north/orders\"") && unknown.line().ends_with("west, east"), "{unknown:?}");
+    let twice = refused_at_once(&["--kafka-target-cluster", "west=a:1", "--kafka-target-cluster", "west=b:1"]);
+    assert!(twice.contains("\"west=b:1\"") && twice.contains("each name once"), "{twice}");
+}
+
+#[test]
 fn an_unknown_key_and_an_unknown_flag_are_refused_by_name() {
     let file = file("slotz = 4\n");
     let line = refused_at_once(&["--config", str_of(file.path())]);

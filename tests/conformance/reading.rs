@@ -182,8 +182,12 @@ pub fn every_kind_of_task_comes_back_as_it_was(fixture: &Fixture) {
     http.spec.retry.factor = 1.1;
     http.spec.retry.max_attempts = 1;
     let mut kafka = task(2);
-    kafka.spec.target =
-        Target::Kafka(KafkaTarget { topic: "t".to_owned(), key: Some("ключ".to_owned()), headers: [].into() });
+    kafka.spec.target = Target::Kafka(KafkaTarget {
+        cluster: Some("west".to_owned()),
+        topic: "t".to_owned(),
+        key: Some("ключ".to_owned()),
+        headers: [].into(),
+    });
     kafka.spec.payload = Payload::Empty;
     kafka.spec.labels = [].into();
     let mut json = task(3);
