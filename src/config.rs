@@ -10,6 +10,9 @@ use url::Url;
 
 use crate::domain::kafka_topics;
 
+/// Taken off a lease before it is trusted: clocks that run apart, and the way of a claim to the database.
+pub const LEASE_MARGIN: Duration = Duration::from_millis(500);
+
 /// Everything a node is started with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeConfig {

@@ -30,8 +30,7 @@ pub struct MasterChanged {
     pub flag: Mastership,
 }
 
-/// Taken off a lease before it is trusted: clocks that run apart, and the way of a claim to the database.
-const MARGIN: Duration = Duration::from_millis(500);
+const MARGIN: Duration = crate::config::LEASE_MARGIN;
 /// A Dispatcher that has shown no sign of life for this long (it is asked for one every second) is stuck: a reign without
 /// claims is not prolonged.
 const DISPATCHER_SILENT: Duration = Duration::from_millis(2_500);

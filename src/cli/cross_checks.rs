@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::exit::quoted;
 use super::origin::{Origin, Origins};
-use crate::config::NodeConfig;
+use crate::config::{LEASE_MARGIN, NodeConfig};
 use crate::domain::limits::BATCH_BYTES_MAX;
 use crate::domain::time::millis_of;
 
@@ -27,7 +27,8 @@ pub fn apply(config: &mut NodeConfig, origins: &Origins) -> Found {
     let mut found = Found { errors: Vec::new(), warnings: without_effect(config, origins) };
     found.errors.extend(slots(config, origins));
     found.errors.extend(halves(config, origins));
-    found.errors.extend(resolver(config, origins));
+    found.errors.extend(lease(config, origins));
+    found.errors.extend(dead_after(config, origins));
     found.errors.extend(unknown_clusters(config, origins));
     if beyond_loopback && config.api.allow_unauthenticated {
         found.warnings.push(format!(
@@ -66,10 +67,47 @@ fn halves(config: &NodeConfig, origins: &Origins) -> Vec<String> {
     .collect()
 }
 
-fn resolver(config: &NodeConfig, origins: &Origins) -> Option<String> {
+/// A renewal is due after `renew` and sent at the next look; one that fails is sent again at the look after. By then the
+/// lease must still be trusted, or the master pauses at each hiccup, and with less than the margin never claims at all.
+fn lease(config: &NodeConfig, origins: &Origins) -> Option<String> {
     let actors = &config.actors;
-    (actors.resolve > actors.lease)
-        .then(|| at_most(origins, ("resolve-ms", actors.resolve), ("lease-ms", actors.lease), ""))
+    let least = LEASE_MARGIN + actors.renew + actors.resolve * 2;
+    (actors.lease < least).then(|| {
+        format!(
+            "lease_ms is {} ms from {}, but renew_ms is {} ms from {} and resolve_ms is {} ms from {}; \
+             allowed: lease_ms at least {} + renew_ms + 2 * resolve_ms, here {} ms",
+            millis_of(actors.lease),
+            origins.of("lease-ms").place(),
+            millis_of(actors.renew),
+            origins.of("renew-ms").place(),
+            millis_of(actors.resolve),
+            origins.of("resolve-ms").place(),
+            millis_of(LEASE_MARGIN),
+            millis_of(least)
+        )
+    })
+}
+
+/// When nobody's commits get through, the master's renewals and the others' heartbeats end together: it must stop
+/// trusting its lease before it takes the others for dead. Their last sign of life may be one heartbeat older than its
+/// last renewal.
+fn dead_after(config: &NodeConfig, origins: &Origins) -> Option<String> {
+    let actors = &config.actors;
+    let least = (actors.lease + actors.heartbeat).saturating_sub(LEASE_MARGIN);
+    (actors.dead_after < least).then(|| {
+        format!(
+            "dead_after_ms is {} ms from {}, but lease_ms is {} ms from {} and heartbeat_ms is {} ms from {}; \
+             allowed: dead_after_ms at least lease_ms - {} + heartbeat_ms, here {} ms",
+            millis_of(actors.dead_after),
+            origins.of("dead-after-ms").place(),
+            millis_of(actors.lease),
+            origins.of("lease-ms").place(),
+            millis_of(actors.heartbeat),
+            origins.of("heartbeat-ms").place(),
+            millis_of(LEASE_MARGIN),
+            millis_of(least)
+        )
+    })
 }
 
 /// Topics and properties of clusters that are not named.
@@ -170,8 +208,35 @@ mod tests {
             "renew_ms is 1501 ms from the flag --renew-ms, but lease_ms is 3000 ms from the default; \
              allowed: renew_ms at most half of lease_ms"
         );
-        assert!(error(&[("dead-after-ms", "999")]).contains("heartbeat_ms at most half of dead_after_ms"));
-        assert!(error(&[("resolve-ms", "3001")]).ends_with("resolve_ms at most lease_ms"));
+        let short = settings(&[("dead-after-ms", "999"), ("lease-ms", "1750")]).errors;
+        assert!(short[0].ends_with("heartbeat_ms at most half of dead_after_ms"), "{short:?}");
+    }
+
+    #[test]
+    fn a_lease_outlasts_its_margin_and_a_renewal_that_fails() {
+        assert_eq!(settings(&[("lease-ms", "1750")]).errors, Vec::<String>::new());
+        assert_eq!(
+            error(&[("lease-ms", "1749")]),
+            "lease_ms is 1749 ms from the flag --lease-ms, but renew_ms is 750 ms from the default and resolve_ms is \
+             250 ms from the default; allowed: lease_ms at least 500 + renew_ms + 2 * resolve_ms, here 1750 ms"
+        );
+        let shortest = [("renew-ms", "10"), ("resolve-ms", "10")];
+        assert!(error(&[&shortest[..], &[("lease-ms", "500")]].concat()).ends_with("here 530 ms"));
+        assert_eq!(settings(&[&shortest[..], &[("lease-ms", "530")]].concat()).errors, Vec::<String>::new());
+        assert!(error(&[("resolve-ms", "876")]).ends_with("here 3002 ms"));
+    }
+
+    #[test]
+    fn a_masters_trust_ends_before_it_takes_others_for_dead() {
+        assert_eq!(
+            error(&[("dead-after-ms", "2999")]),
+            "dead_after_ms is 2999 ms from the flag --dead-after-ms, but lease_ms is 3000 ms from the default and \
+             heartbeat_ms is 500 ms from the default; allowed: dead_after_ms at least lease_ms - 500 + heartbeat_ms, \
+             here 3000 ms"
+        );
+        assert!(error(&[("lease-ms", "3001")]).ends_with("here 3001 ms"));
+        assert_eq!(settings(&[("lease-ms", "60000"), ("dead-after-ms", "60000")]).errors, Vec::<String>::new());
+        assert!(error(&[("heartbeat-ms", "501")]).ends_with("here 3001 ms"));
     }
 
     #[test]

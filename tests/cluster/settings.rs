@@ -71,6 +71,10 @@ fn a_wrong_value_in_the_environment_or_the_file_is_named_with_its_place() {
 fn settings_that_contradict_each_other_are_refused_together() {
     let line = refused_at_once(&["--lease-ms", "1000", "--renew-ms", "900"]);
     assert!(line.contains("renew_ms is 900 ms") && line.contains("lease_ms is 1000 ms"), "{line}");
+    let line = refused_at_once(&["--lease-ms", "500", "--renew-ms", "100"]);
+    assert!(line.contains("lease_ms is 500 ms") && line.contains("lease_ms at least 500 + renew_ms"), "{line}");
+    let line = refused_at_once(&["--dead-after-ms", "2000"]);
+    assert!(line.contains("dead_after_ms is 2000 ms") && line.contains("here 3000 ms"), "{line}");
     let line = refused_at_once(&["--slots", "3000"]);
     assert!(line.contains("claim_buffer") && line.contains("3000"), "{line}");
 }
