@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::ids::TaskId;
 use super::invalid::{Invalid, pointer_part};
+use super::kafka_topics;
 use super::limits::{
     AHEAD_MAX, ATTEMPTS_MAX, BACKOFF_MAX, LABEL_CHARS_MAX, LABELS_MAX, PRIORITY_MAX, TIMEOUT_DEFAULT, TIMEOUT_MS,
 };
@@ -102,6 +103,7 @@ impl Document {
             priority: priority(self.priority)?,
             labels: labels(self.labels.unwrap_or_default())?,
         };
+        kafka_topics::check_timeout(&spec.target, spec.timeout)?;
         Ok(NewTask { id, run_at, spec, fingerprint })
     }
 
@@ -315,9 +317,19 @@ mod tests {
             (r#"{"delay_ms": 1, "target": {"type": "fax"}}"#.to_owned(), "/target/type"),
             (r#"{"delay_ms": 1, "target": {"type": "http", "url": "ftp://x/"}}"#.to_owned(), "/target/url"),
             (r#"{"delay_ms": -1, "target": {"type": "log"}}"#.to_owned(), "/delay_ms"),
+            (
+                r#"{"delay_ms": 1, "timeout_ms": 1999, "target": {"type": "kafka", "topic": "t"}}"#.to_owned(),
+                "/timeout_ms",
+            ),
         ] {
             assert_eq!(pointer(&json), field, "{json}");
         }
+    }
+
+    #[test]
+    fn the_shortest_time_of_a_record_is_taken() {
+        let json = r#"{"delay_ms": 1, "timeout_ms": 2000, "target": {"type": "kafka", "topic": "t"}}"#;
+        assert_eq!(check(json).unwrap().spec.timeout, Duration::from_secs(2));
     }
 
     #[test]

@@ -3,9 +3,15 @@
 //!
 //! Those are refused by their names on every cluster: another name may lead to the same brokers.
 
-use super::invalid::Invalid;
-use super::target::KafkaTarget;
+use std::time::Duration;
 
+use super::invalid::Invalid;
+use super::target::{KafkaTarget, Target};
+use super::time::millis_of;
+
+/// Shortest `timeout_ms` of a task that writes to a topic: within less, the client library cannot be made to give a
+/// record up and to say so before the task's time is over.
+const TIMEOUT_MIN: Duration = Duration::from_secs(2);
 /// Kafka's longest name of a topic, in characters.
 const NAME_CHARS_MAX: usize = 249;
 /// Longest name of a cluster, in characters.
@@ -27,6 +33,18 @@ pub fn is_cluster_name(text: &str) -> bool {
 pub const NAMES: &str = "1 to 249 characters of a-z, A-Z, 0-9, '.', '_' and '-'";
 /// What is allowed as the name of a cluster, as a phrase.
 pub const CLUSTER_NAMES: &str = "1 to 64 characters of a-z, 0-9, '.', '_' and '-'";
+
+/// The time-out leaves enough for a record's delivery, if the target is a topic.
+///
+/// # Errors
+/// It does not.
+pub fn check_timeout(target: &Target, timeout: Duration) -> Result<(), Invalid> {
+    if matches!(target, Target::Kafka(_)) && timeout < TIMEOUT_MIN {
+        let allowed = format!("at least {} for a target of type kafka", millis_of(TIMEOUT_MIN));
+        return Err(Invalid::new("/timeout_ms", millis_of(timeout), allowed));
+    }
+    Ok(())
+}
 
 /// The topics of one cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
