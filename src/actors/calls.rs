@@ -272,9 +272,9 @@ impl Drop for Begun {
     }
 }
 
-/// An error's text as it is kept.
+/// An error's text as it is kept: a part of it may be the target's.
 fn shortened(error: &str) -> String {
-    error.chars().take(crate::domain::limits::ERROR_CHARS_MAX).collect()
+    crate::domain::invalid::legible(error, crate::domain::limits::ERROR_CHARS_MAX)
 }
 
 fn count(claims: usize) -> u64 {

@@ -77,12 +77,14 @@ fn limit(text: &str) -> Option<usize> {
 /// `name=value`, or `name:value` where there is no `=` at all.
 fn label(text: &str) -> Option<(String, String)> {
     let (name, value) = text.split_once('=').or_else(|| text.split_once(':'))?;
-    let fits = |part: &str| part.chars().count() <= LABEL_CHARS_MAX;
+    let fits = |part: &str| part.chars().count() <= LABEL_CHARS_MAX && !part.contains('\0');
     (!name.is_empty() && fits(name) && fits(value)).then(|| (name.to_owned(), value.to_owned()))
 }
 
 fn labels_allowed() -> String {
-    format!("name=value or name:value, each of at most {LABEL_CHARS_MAX} characters; at most {LABELS_MAX} labels")
+    format!(
+        "name=value or name:value, each of at most {LABEL_CHARS_MAX} characters, none of them NUL; at most {LABELS_MAX} labels"
+    )
 }
 
 fn states() -> String {
@@ -121,6 +123,8 @@ mod tests {
             ("state=done", "state"),
             ("label=x", "label"),
             ("label=%3Dx", "label"),
+            ("label=a%00=x", "label"),
+            ("label=a%3D%00", "label"),
             ("from=yesterday", "from"),
             ("to=2026-12-24T18:00:00", "to"),
             ("limit=0", "limit"),

@@ -310,6 +310,8 @@ mod tests {
             (r#"{"delay_ms": 1}"#.to_owned(), "/target"),
             (r#"{"delay_ms": 1, "target": {}}"#.to_owned(), "/target/type"),
             (with(r#""labels": {"": "x"}"#), "/labels/"),
+            (with(r#""labels": {"a\u0000b": "x"}"#), r"/labels/a\u{0}b"),
+            (with(r#""\u0000": 1"#), r"/\u{0}"),
             (with(r#""run_at": "2026-12-24T18:00:00Z""#), "/run_at"),
             (r#"{"target": {"type": "log"}}"#.to_owned(), "/run_at"),
             (r#"{"run_at": "2026-12-24T18:00:00", "target": {"type": "log"}}"#.to_owned(), "/run_at"),

@@ -4,11 +4,15 @@ use std::fmt;
 
 /// Longest value quoted in a message, in characters.
 const QUOTED_CHARS_MAX: usize = 100;
+/// Longest pointer, in characters: a key of it may be as long as the whole document.
+const POINTER_CHARS_MAX: usize = 500;
+/// Longest phrase of what is allowed, in characters: it may name keys and values too.
+const ALLOWED_CHARS_MAX: usize = 1_000;
 
 /// One input that was refused. Nothing was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
-    /// JSON pointer (RFC 6901) of the field; empty for the whole document.
+    /// JSON pointer (RFC 6901) of the field, legible and shortened for a message; empty for the whole document.
     pub pointer: String,
     /// The value as it was sent, shortened for a message.
     pub value: String,
@@ -19,7 +23,11 @@ pub struct Invalid {
 impl Invalid {
     /// For the field at `pointer`.
     pub fn new(pointer: impl Into<String>, value: impl fmt::Display, allowed: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), value: quoted(&value.to_string()), allowed: allowed.into() }
+        Self {
+            pointer: legible(&pointer.into(), POINTER_CHARS_MAX),
+            value: legible(&value.to_string(), QUOTED_CHARS_MAX),
+            allowed: legible(&allowed.into(), ALLOWED_CHARS_MAX),
+        }
     }
 
     /// The same, one level deeper: for an item of a list or a field of an object.
@@ -44,16 +52,23 @@ pub fn pointer_part(key: &str) -> String {
     format!("/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
-/// A value fit for a message: shortened, control characters escaped.
-fn quoted(value: &str) -> String {
-    let mut chars = value.chars();
-    let mut short: String = chars
-        .by_ref()
-        .take(QUOTED_CHARS_MAX)
-        .flat_map(|c| if c.is_control() { c.escape_default().to_string().chars().collect::<Vec<_>>() } else { vec![c] })
-        .collect();
-    if chars.next().is_some() {
-        short.push('…');
+/// A text of whatever origin, fit to be shown and kept: control characters are escaped (PostgreSQL takes no NUL into a
+/// text, and a log no line break), and what is longer than `chars_max` ends in an ellipsis.
+pub fn legible(text: &str, chars_max: usize) -> String {
+    let (mut short, mut chars) = (String::new(), 0_usize);
+    for c in text.chars() {
+        let escaped = c.is_control().then(|| c.escape_default());
+        let room = chars_max.saturating_sub(chars);
+        let needed = escaped.as_ref().map_or(1, ExactSizeIterator::len);
+        if needed > room {
+            short.push('…');
+            break;
+        }
+        match escaped {
+            Some(escaped) => short.extend(escaped),
+            None => short.push(c),
+        }
+        chars += needed;
     }
     short
 }
@@ -73,7 +88,27 @@ mod tests {
         let invalid = Invalid::new("", format!("a\n{}", "x".repeat(500)), "less");
         assert!(invalid.value.starts_with("a\\nx"));
         assert!(invalid.value.ends_with('…'));
-        assert!(invalid.value.chars().count() < 110);
+        assert_eq!(invalid.value.chars().count(), QUOTED_CHARS_MAX + 1);
+    }
+
+    #[test]
+    fn every_part_is_legible_and_bounded() {
+        let key = format!("\0{}", "\u{1b}".repeat(1 << 20));
+        let invalid = Invalid::new(pointer_part(&key), &key, &key).under("/7");
+        let parts = [(&invalid.pointer, POINTER_CHARS_MAX + 2), (&invalid.value, QUOTED_CHARS_MAX)];
+        for (part, most) in parts.into_iter().chain([(&invalid.allowed, ALLOWED_CHARS_MAX)]) {
+            assert!(part.contains("\\u{0}\\u{1b}") && part.ends_with('…'), "{part}");
+            assert!(part.chars().count() <= most + 1 && !part.contains(char::is_control), "{part}");
+        }
+    }
+
+    #[test]
+    fn what_is_legible_and_fits_stays_as_it_is() {
+        for text in ["", "bücher", "a b"] {
+            assert_eq!(legible(text, text.chars().count()), text);
+        }
+        assert_eq!(legible("a\nb\0", 9), "a\\nb\\u{0}");
+        assert_eq!(legible("a\nb\0", 8), "a\\nb…");
     }
 
     #[test]

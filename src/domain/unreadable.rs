@@ -31,7 +31,8 @@ pub fn unreadable(path: &Path, message: &str) -> Invalid {
         let pointer = if pointer.ends_with(&field) { pointer } else { pointer + &field };
         return Invalid::new(pointer, "given twice", "each field once");
     }
-    match told.split_once(", expected ") {
+    // The last one: what comes before it may be a name or a text from the document, with these words in it.
+    match told.rsplit_once(", expected ") {
         Some((value, expected)) => {
             let value = value.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
             Invalid::new(pointer_of(path), in_words(value), in_words(expected))
@@ -85,6 +86,13 @@ mod tests {
             (r#"{"labels": ["a"]}"#, "/labels", "an array", "a JSON object of texts"),
             (r#"{"delay_ms": 1}"#, "/target", "missing", "a value: this field must be given"),
             (r#"{"delay_ms": 1, "delay_ms": 2}"#, "/delay_ms", "given twice", "each field once"),
+            (r#"{"delay_ms": "a, expected b"}"#, "/delay_ms", "string \"a, expected b\"", "a whole number from 0 on"),
+            (
+                r#"{"retry": {"a, expected b\u0000": 1}}"#,
+                "/retry/a, expected b\\u{0}",
+                "unknown field `a, expected b\\u{0}`",
+                "one of `max_attempts`, `initial_ms`, `factor`, `max_ms`, `jitter`",
+            ),
         ] {
             assert_eq!(told(json), (pointer.to_owned(), value.to_owned(), allowed.to_owned()), "{json}");
         }

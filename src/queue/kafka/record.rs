@@ -5,6 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::domain::document::{Document, Received};
+use crate::domain::invalid::legible;
 use crate::domain::kafka_topics::KafkaTopics;
 use crate::domain::limits::SUBMISSION_BYTES_MAX;
 use crate::domain::{Invalid, NewTask, Target, TaskId, Timestamp};
@@ -14,6 +15,11 @@ pub const RECEIVED_AT: &str = "task-scheduler-received-at";
 
 /// The database's clock may have been set back since a record was received.
 const CLOCKS_APART: Duration = Duration::from_hours(24);
+
+/// Longest reason of a dead letter, in characters. It goes into a row and into a header of the letter's record.
+const REASON_CHARS_MAX: usize = 2_000;
+/// Most quoted of a key or a header, in characters.
+const QUOTED_CHARS_MAX: usize = 100;
 
 /// A record's parts.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +35,12 @@ pub struct Record<'a> {
 /// Reads one. `now` is what `delay_ms` counts from where nobody has received it before.
 ///
 /// # Errors
-/// Why it is no task.
+/// Why it is no task: legible and bounded, whatever the record holds.
 pub fn read(record: Record<'_>, now: Timestamp, topics: &KafkaTopics) -> Result<NewTask, String> {
+    task(record, now, topics).map_err(|reason| legible(&reason, REASON_CHARS_MAX))
+}
+
+fn task(record: Record<'_>, now: Timestamp, topics: &KafkaTopics) -> Result<NewTask, String> {
     let value = record.value.ok_or("the record has no value; allowed: a task as a JSON object")?;
     if value.len() > SUBMISSION_BYTES_MAX {
         let (bytes, max) = (value.len(), SUBMISSION_BYTES_MAX);
@@ -53,14 +63,14 @@ pub fn read(record: Record<'_>, now: Timestamp, topics: &KafkaTopics) -> Result<
 
 fn key(bytes: &[u8]) -> Result<TaskId, String> {
     let id = std::str::from_utf8(bytes).ok().and_then(|text| Uuid::parse_str(text).ok());
-    let shown = || Invalid::new("", String::from_utf8_lossy(bytes), "").value;
+    let shown = || legible(&String::from_utf8_lossy(bytes), QUOTED_CHARS_MAX);
     id.map(TaskId).ok_or_else(|| format!("the record's key is {}; allowed: the task's id, a UUID", shown()))
 }
 
 fn received_at(bytes: &[u8], now: Timestamp) -> Result<Timestamp, String> {
     let micros: Option<i64> = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
     let latest = now.plus(CLOCKS_APART).micros();
-    let shown = || Invalid::new("", String::from_utf8_lossy(bytes), "").value;
+    let shown = || legible(&String::from_utf8_lossy(bytes), QUOTED_CHARS_MAX);
     micros.filter(|at| (0..=latest).contains(at)).map(Timestamp::from_micros).ok_or_else(|| {
         format!("the header {RECEIVED_AT} is {}; allowed: microseconds since 1970, not in the future", shown())
     })
@@ -93,6 +103,38 @@ mod tests {
         let task = read_as(Some(ID), DOCUMENT, Some("1000")).unwrap();
         assert_eq!(task.run_at.micros(), 1_001_000);
         assert_eq!(task.fingerprint, read_as(Some(ID), DOCUMENT, None).unwrap().fingerprint);
+    }
+
+    /// A row takes no NUL, and a record no header of a megabyte.
+    #[test]
+    fn a_reason_can_be_kept_whatever_the_record_holds() {
+        let long = "\u{7}k".repeat(300_000);
+        let with = |fields: &str| format!(r#"{{"delay_ms": 0, "target": {{"type": "log"}}, {fields}}}"#);
+        let json = serde_json::to_string(&long).unwrap();
+        for (key, value, at) in [
+            (ID, with(r#""\u0000": 1"#), None),
+            (ID, with(r#""labels": {"a\u0000b": "x"}"#), None),
+            (ID, with(r#""labels": {"a": "\u0000"}"#), None),
+            (ID, with(r#""labels": {"a\u0000": "1", "a\u0000": "2"}"#), None),
+            (ID, with(r#""delivery": {"\u0000": 1}"#), None),
+            (ID, with(r#""misfire": {"\u0000": 1}"#), None),
+            (ID, with(r#""id": "\u0000""#), None),
+            (ID, r#"{"delay_ms": 0, "target": {"type": "\u0000"}}"#.to_owned(), None),
+            (ID, r#"{"delay_ms": 0, "target": {"type": "log", "\u0000": 1}}"#.to_owned(), None),
+            (ID, "\0".to_owned(), None),
+            (ID, with(&format!("{json}: 1")), None),
+            (ID, with(&format!(r#""labels": {{{json}: "1"}}"#)), None),
+            (ID, with(&format!(r#""labels": {{{json}: 1}}"#)), None),
+            (ID, with(&format!(r#""misfire": {{{json}: 1}}"#)), None),
+            ("\0", DOCUMENT.to_owned(), None),
+            (&long, DOCUMENT.to_owned(), None),
+            (ID, DOCUMENT.to_owned(), Some("\0")),
+            (ID, DOCUMENT.to_owned(), Some(long.as_str())),
+        ] {
+            let reason = read_as(Some(key), &value, at).unwrap_err();
+            assert!(!reason.contains(char::is_control), "{reason:?}");
+            assert!(reason.chars().count() <= REASON_CHARS_MAX, "{reason}");
+        }
     }
 
     #[test]

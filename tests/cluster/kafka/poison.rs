@@ -26,6 +26,8 @@ fn every_kind(topic: &str, good: &str) -> Vec<Poison> {
     let log = r#"{"delay_ms": 0, "target": {"type": "log"}}"#;
     let foreign = format!(r#"{{"id": "{}", "delay_ms": 0, "target": {{"type": "log"}}}}"#, Uuid::now_v7());
     let own_topic = format!(r#"{{"delay_ms": 0, "target": {{"type": "kafka", "topic": "{topic}"}}}}"#);
+    let with = |fields: &str| Some(format!(r#"{{"delay_ms": 0, "target": {{"type": "log"}}, {fields}}}"#).into_bytes());
+    let huge = "k".repeat(1_000_000);
     let new = || Some(Uuid::now_v7().to_string());
     vec![
         (new(), None, "no value"),
@@ -38,6 +40,10 @@ fn every_kind(topic: &str, good: &str) -> Vec<Poison> {
         (new(), Some(br#"{"target": {"type": "log"}}"#.to_vec()), "run_at"),
         (new(), Some(vec![b' '; 1_048_577]), "1048577 bytes"),
         (new(), Some(own_topic.into_bytes()), "/target/topic"),
+        (new(), with(r#""\u0000": 1"#), r"/\u{0} is"),
+        (new(), with(r#""labels": {"a\u0000b": "x"}"#), r"/labels/a\u{0}b is"),
+        (new(), with(&format!(r#""{huge}": 1"#)), "/kkk"),
+        (new(), with(&format!(r#""labels": {{"{huge}": "x"}}"#)), "/labels/kkk"),
         (Some(good.to_owned()), Some(log.into()), "conflict"),
     ]
 }
