@@ -119,7 +119,7 @@ impl Rig {
             loop {
                 match self.parts.queue.publish(vec![submission.clone()]).await {
                     Ok(Published::Committed(_)) => break,
-                    Ok(Published::Queued) => panic!("an embedded queue commits"),
+                    Ok(Published::Queued | Published::Each(_)) => panic!("an embedded queue commits"),
                     Err(PublishError::Unacknowledged(_)) => {}
                     Err(other) => panic!("{other}"),
                 }

@@ -10,7 +10,7 @@ use crate::domain::liveness::Liveness;
 use crate::domain::share::share;
 use crate::queue::PublishError;
 use crate::queue::kafka::topics::Layout;
-use crate::queue::kafka::{KafkaQueue, Starts};
+use crate::queue::kafka::{Burial, KafkaQueue, Starts};
 use crate::store::{Generation, Result, Standing};
 
 /// A generation whose heartbeat has stood still this long has lost its partitions.
@@ -107,9 +107,11 @@ impl TopicShare {
 }
 
 /// Puts dead letters from their rows on their topic. One may be there twice if a node ends in the midst; its row is one.
+/// What is there is marked so, whatever becomes of the others. One that the brokers refuse in every form is given up: it
+/// would be in the way of all that come after it.
 ///
 /// # Errors
-/// The database or the brokers do not answer: they are published later.
+/// The database or the brokers do not answer: what was not published is published later.
 pub async fn publish_dead_letters(parts: Parts, queue: &KafkaQueue) -> std::result::Result<(), TopicError> {
     let store = std::sync::Arc::clone(&parts.store);
     let letters = super::blocking(move || store.unpublished(LETTERS_MAX)).await?;
@@ -117,8 +119,21 @@ pub async fn publish_dead_letters(parts: Parts, queue: &KafkaQueue) -> std::resu
         return Ok(());
     }
     let (numbers, letters): (Vec<i64>, Vec<_>) = letters.into_iter().unzip();
-    queue.publish_dead(&letters).await?;
-    Ok(super::blocking(move || parts.store.mark_published(&numbers)).await?)
+    let burials = queue.publish_dead(&letters).await?;
+    let (mut ended, mut later) = (Vec::with_capacity(numbers.len()), None);
+    for ((number, letter), burial) in numbers.into_iter().zip(&letters).zip(burials) {
+        match burial {
+            Burial::Published => ended.push(number),
+            Burial::GivenUp(cause) => {
+                let origin = &letter.origin;
+                log::error!("the dead letter {origin} is not published, it stays in its row alone: {cause}");
+                ended.push(number);
+            }
+            Burial::Later(cause) => later = Some(cause),
+        }
+    }
+    super::blocking(move || parts.store.mark_published(&ended)).await?;
+    later.map_or(Ok(()), |cause| Err(PublishError::Unacknowledged(cause).into()))
 }
 
 /// Why a look at the topic was broken off.

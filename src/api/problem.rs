@@ -261,6 +261,11 @@ impl From<PublishError> for Problem {
         match error {
             PublishError::Full => Self::new(Kind::Unavailable, "too many submissions wait for their commit; try again"),
             PublishError::Closed => Self::new(Kind::Unavailable, "the node takes no submissions now; try again"),
+            PublishError::TooLarge => Self::new(
+                Kind::TooLarge,
+                "the submission topic takes no record as large; make the task smaller, or have max.message.bytes of the \
+                 topic raised",
+            ),
             PublishError::Unacknowledged(reason) => Self::new(
                 Kind::Unacknowledged,
                 format!(

@@ -71,6 +71,21 @@ async fn what_is_safe_in_the_queue_is_accepted() {
 }
 
 #[actix_web::test]
+async fn what_the_queue_has_no_room_for_at_all_is_413() {
+    let (state, _folder) = fake::api(Err(PublishError::TooLarge));
+    let (status, problem, later) = post(&state, "/v1/tasks", &with_id(ID)).await;
+    assert_eq!((status, later), (StatusCode::PAYLOAD_TOO_LARGE, false), "{problem}");
+    assert_eq!((&problem["type"], &problem["id"]), (&json!("urn:task-scheduler:problem:too-large"), &json!(ID)));
+    // In a batch each is told its own end.
+    let lost = PublishError::Unacknowledged("lost".to_owned());
+    let (state, _folder) = fake::api(Ok(Published::Each(vec![Err(PublishError::TooLarge), Ok(()), Err(lost)])));
+    let (status, batch, _) = post(&state, "/v1/tasks/batch", &json!([with_id(ID), with_id(ID), with_id(ID)])).await;
+    let results = &batch["results"];
+    assert_eq!((status, &results[0]["problem"]["status"]), (StatusCode::OK, &json!(413)), "{batch}");
+    assert_eq!((&results[1]["status"], &results[2]["problem"]["status"]), (&json!(202), &json!(503)), "{batch}");
+}
+
+#[actix_web::test]
 async fn a_stopping_node_takes_nothing() {
     let (state, _folder) = fake::api(Ok(Published::Queued));
     state.status.stop();

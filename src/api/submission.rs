@@ -13,7 +13,7 @@ use crate::domain::document::{Document, Received};
 use crate::domain::kafka_topics::KafkaTopics;
 use crate::domain::limits::IDEMPOTENCY_KEY_CHARS_MAX;
 use crate::domain::{Invalid, Target, TaskId, Timestamp};
-use crate::queue::{Published, Submission};
+use crate::queue::{PublishError, Published, Submission};
 use crate::store::Ingested;
 
 /// The header that becomes the id.
@@ -92,6 +92,19 @@ pub async fn publish(api: &ApiState, batch: Vec<Submission>) -> Vec<Result<Accep
         Ok(Published::Queued) => {
             count(api, "accepted", ids.len());
             ids.into_iter().map(|id| Ok(Accepted { id, stored: false })).collect()
+        }
+        Ok(Published::Each(ends)) => {
+            let failed: Vec<&PublishError> = ends.iter().filter_map(|end| end.as_ref().err()).collect();
+            if let Some(cause) = failed.first() {
+                log::warn!("{} of {} submissions were refused: {cause}", failed.len(), ids.len());
+            }
+            count(api, "refused", failed.len());
+            count(api, "accepted", ids.len().saturating_sub(failed.len()));
+            let answer = |(id, end): (TaskId, Result<(), PublishError>)| match end {
+                Ok(()) => Ok(Accepted { id, stored: false }),
+                Err(cause) => Err(Problem::from(cause).about(id)),
+            };
+            ids.into_iter().zip(ends).map(answer).collect()
         }
         Err(cause) => {
             log::warn!("{} submissions were refused: {cause}", ids.len());

@@ -44,3 +44,5 @@ pub const ATTEMPTS_MAX: u32 = 1_000;
 pub const BACKOFF_MAX: Duration = Duration::from_hours(24);
 /// Longest `last_error` kept, in characters.
 pub const ERROR_CHARS_MAX: usize = 1_000;
+/// Most of a dead letter that is put on its topic, in bytes: what brokers take by default, less headers.
+pub const LETTER_BYTES_MAX: usize = 1_000_000;

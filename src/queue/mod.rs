@@ -30,6 +30,8 @@ pub enum Published {
     Committed(Vec<Ingested>),
     /// Safe in the queue, not stored yet (`202`).
     Queued,
+    /// Some are safe in the queue, others perhaps not.
+    Each(Vec<Result<(), PublishError>>),
 }
 
 /// Why a publication was not acknowledged.
@@ -44,6 +46,9 @@ pub enum PublishError {
     /// It was taken but not acknowledged: it may be stored or not, try again with the same id.
     #[error("the submission was not acknowledged: {0}")]
     Unacknowledged(String),
+    /// It is larger than what the queue takes as it is set up: nothing was taken, and never will be.
+    #[error("the queue takes no submission as large")]
+    TooLarge,
 }
 
 /// The submissions' way to the ingest.

@@ -30,6 +30,11 @@ pub type Hear = Box<dyn Fn(Hint) + Send>;
 /// How long sums of minutes are kept.
 pub const MINUTES_KEPT: Duration = Duration::from_hours(24);
 
+/// So much of a dead letter is read, in bytes: one more than what goes to its topic, so that it is seen to be longer.
+const LETTER_BYTES_READ: i32 = 1_000_001;
+/// So many bytes of dead letters are read at once, and one letter more.
+const LETTERS_BYTES_READ: i64 = 8_000_000;
+
 /// What a call gives back.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
@@ -92,7 +97,8 @@ pub trait Store: Send + Sync + 'static {
     fn offsets(&self, topic_id: &str) -> Result<Vec<(i32, i64)>>;
     /// Has a topic read from these offsets on, whatever was ingested: for an operator.
     fn set_offsets(&self, positions: &Positions) -> Result<()>;
-    /// Dead letters that were not published to their topic yet, the oldest first, with their numbers.
+    /// Dead letters that were not published to their topic yet, the oldest first, with their numbers: as many as fit into
+    /// memory well, of each no more than one byte beyond [`crate::domain::limits::LETTER_BYTES_MAX`].
     fn unpublished(&self, limit: usize) -> Result<Vec<(i64, DeadLetter)>>;
     /// These dead letters are in their topic.
     fn mark_published(&self, letters: &[i64]) -> Result<()>;

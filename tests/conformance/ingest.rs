@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use task_scheduler::domain::NewTask;
+use task_scheduler::domain::limits::LETTER_BYTES_MAX;
 use task_scheduler::domain::{Misfire, State};
 use task_scheduler::store::{Change, DeadLetter, Ingested, OffsetMove, Positions, Stretch, UnseenCancel};
 
@@ -154,6 +155,30 @@ pub fn what_cannot_be_read_is_kept_once_with_its_reason(fixture: &Fixture) {
     store.mark_published(&letters.iter().map(|(number, _)| *number).collect::<Vec<_>>()).unwrap();
     assert_eq!(store.unpublished(10).unwrap(), []);
     assert_eq!(fixture.counts(), [(State::Scheduled, 1)], "no dead letter is a task");
+}
+
+pub fn large_dead_letters_are_read_by_their_beginnings_and_few_at_once(fixture: &Fixture) {
+    let store = fixture.store();
+    let letter = |n: u8, bytes: usize| DeadLetter {
+        origin: format!("topic-a[0]@{n}"),
+        reason: "no JSON".to_owned(),
+        record: vec![n; bytes],
+    };
+    let mut read = stretch(offset(0, None, 9), &[]);
+    read.letters = (0..7).map(|n| letter(n, 2_000_000)).chain([letter(7, LETTER_BYTES_MAX), letter(8, 3)]).collect();
+    assert_eq!(store.ingest_from(&read).unwrap().unwrap(), []);
+    let mut sizes = Vec::new();
+    while let letters = store.unpublished(100).unwrap()
+        && !letters.is_empty()
+    {
+        sizes.push(letters.iter().map(|(_, letter)| letter.record.len()).collect::<Vec<_>>());
+        assert!(letters.iter().all(|(_, letter)| {
+            read.letters.iter().any(|whole| whole.origin == letter.origin && whole.record.starts_with(&letter.record))
+        }));
+        store.mark_published(&letters.iter().map(|(number, _)| *number).collect::<Vec<_>>()).unwrap();
+    }
+    let cut = LETTER_BYTES_MAX + 1;
+    assert_eq!(sizes, [vec![cut; 5], vec![cut, cut, LETTER_BYTES_MAX, 3]]);
 }
 
 /// Of any age.

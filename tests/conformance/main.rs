@@ -66,6 +66,7 @@ macro_rules! suite {
                 an_offset_moves_only_from_where_it_was_expected,
                 a_topic_made_anew_begins_anew,
                 what_cannot_be_read_is_kept_once_with_its_reason,
+                large_dead_letters_are_read_by_their_beginnings_and_few_at_once,
                 a_cancel_stops_what_is_still_in_the_topic,
                 a_repeated_cancel_counts_from_where_the_topic_ends_then,
                 a_tombstone_goes_when_everything_before_it_is_ingested,

@@ -11,6 +11,7 @@
 mod accepted;
 mod client;
 mod lag;
+mod letters;
 mod publisher;
 mod reader;
 mod reading;
@@ -33,6 +34,7 @@ use crate::store::{DeadLetter, Positions};
 use accepted::Accepted;
 use lag::Ends;
 pub use lag::Lag;
+pub use letters::Burial;
 use publisher::Publisher;
 pub(super) use reading::Hold;
 use reading::Reading;
@@ -153,12 +155,12 @@ impl KafkaQueue {
         topics::ends(self.publisher.client(), &self.config.submission_topic, ANSWER)
     }
 
-    /// Puts dead letters on their topic; resolves when all are there.
+    /// Puts dead letters on their topic; resolves with the end of each, in their order.
     ///
     /// # Errors
-    /// Some are perhaps not.
-    pub fn publish_dead(&self, letters: &[DeadLetter]) -> BoxFuture<'static, Result<(), PublishError>> {
-        self.publisher.publish_dead(&self.config.dead_letter_topic(), letters)
+    /// Nothing is known of any.
+    pub async fn publish_dead(&self, letters: &[DeadLetter]) -> Result<Vec<Burial>, PublishError> {
+        self.publisher.publish_dead(&self.config.dead_letter_topic(), letters).await
     }
 }
 
@@ -167,8 +169,7 @@ impl Queue for KafkaQueue {
         if batch.is_empty() {
             return std::future::ready(Ok(Published::Queued)).boxed();
         }
-        let sent = self.publisher.publish(&self.config.submission_topic, &batch);
-        async move { sent.await.map(|()| Published::Queued) }.boxed()
+        self.publisher.publish(&self.config.submission_topic, &batch)
     }
 
     fn poll(&self, limit: usize) -> BoxFuture<'_, Option<Polled>> {

@@ -1,5 +1,6 @@
 //! Puts submissions on their topic: idempotent, in batches, answered by the delivery reports.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use rdkafka::client::Client;
 use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext};
@@ -19,16 +21,13 @@ use super::client::{RECORD_BYTES_MAX, client};
 use super::record::RECEIVED_AT;
 use crate::config::KafkaConfig;
 use crate::domain::TaskId;
-use crate::queue::{PublishError, Submission};
-use crate::store::DeadLetter;
+use crate::queue::{PublishError, Published, Submission};
 
 /// Longest time until a record is delivered; then its publisher is told to repeat. Below the 5 s within which a caller is
 /// promised an answer.
 const DELIVERY: Duration = Duration::from_secs(4);
 /// The same with what the client library may need to notice.
 const PATIENCE: Duration = Duration::from_millis(4_700);
-/// Most of a dead letter that is put on its topic: what brokers take by default, less headers.
-const LETTER_BYTES_MAX: usize = 1_000_000;
 /// Counted for each record besides its document.
 const RECORD_BYTES: usize = 512;
 
@@ -46,31 +45,44 @@ pub struct Reports(Arc<Accepted>);
 /// One record on its way.
 pub struct Sent {
     publication: Arc<Publication>,
+    /// Which of its publication's it is.
+    place: usize,
     id: Option<TaskId>,
 }
 
+impl Sent {
+    /// A part of a publication; with an id, it is remembered when it is there.
+    pub fn new(publication: &Arc<Publication>, place: usize, id: Option<TaskId>) -> Box<Self> {
+        Box::new(Self { publication: Arc::clone(publication), place, id })
+    }
+}
+
 /// Some records whose publisher waits.
-struct Publication {
+pub struct Publication {
     left: AtomicUsize,
-    failed: Mutex<Option<String>>,
+    failed: Mutex<Failures>,
     done: Mutex<Option<oneshot::Sender<()>>>,
     _room: Option<OwnedSemaphorePermit>,
 }
 
+/// Which records of a publication are not known to be on their topic, by their places.
+pub type Failures = BTreeMap<usize, ClientError>;
+
 impl Publication {
-    fn new(records: usize, room: Option<OwnedSemaphorePermit>) -> (Arc<Self>, oneshot::Receiver<()>) {
+    /// Of so many records. What is returned with it resolves when the last of them has ended.
+    pub fn new(records: usize, room: Option<OwnedSemaphorePermit>) -> (Arc<Self>, oneshot::Receiver<()>) {
         let (done, ended) = oneshot::channel();
         // One more than there are: the sender's own, so that it cannot end before all are sent.
         let left = AtomicUsize::new(records.saturating_add(1));
         (Arc::new(Self { left, failed: Mutex::default(), done: Mutex::new(Some(done)), _room: room }), ended)
     }
 
-    fn fail(&self, reason: String) {
-        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+    fn fail(&self, place: usize, cause: ClientError) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(place, cause);
     }
 
-    fn one_less(&self, records: usize) {
-        if self.left.fetch_sub(records, Ordering::SeqCst) == records
+    fn one_less(&self) {
+        if self.left.fetch_sub(1, Ordering::SeqCst) == 1
             && let Some(done) = self.done.lock().unwrap_or_else(PoisonError::into_inner).take()
         {
             // Who has given up waiting needs no answer.
@@ -78,11 +90,39 @@ impl Publication {
         }
     }
 
-    fn end(&self) -> Result<(), PublishError> {
-        match self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            None => Ok(()),
-            Some(reason) => Err(PublishError::Unacknowledged(reason)),
+    /// All are sent: resolves when each has ended, with those that have failed.
+    ///
+    /// # Errors
+    /// The client library has not told in time: nothing is known of any.
+    pub async fn ended(self: Arc<Self>, ended: oneshot::Receiver<()>) -> Result<Failures, PublishError> {
+        self.one_less();
+        match tokio::time::timeout(PATIENCE, ended).await {
+            Ok(_) => Ok(std::mem::take(&mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner))),
+            Err(_) => Err(PublishError::Unacknowledged("the brokers did not answer in time".to_owned())),
         }
+    }
+}
+
+/// The brokers (or the client library before them) take no such record, however often it is sent.
+pub fn is_too_large(cause: &ClientError) -> bool {
+    cause.rdkafka_error_code() == Some(Code::MessageSizeTooLarge)
+}
+
+fn refusal(cause: &ClientError) -> PublishError {
+    if is_too_large(cause) { PublishError::TooLarge } else { PublishError::Unacknowledged(cause.to_string()) }
+}
+
+/// What became of each of so many.
+fn published(records: usize, failed: &Failures) -> Result<Published, PublishError> {
+    if failed.is_empty() {
+        return Ok(Published::Queued);
+    }
+    let each: Vec<_> =
+        (0..records).map(|place| failed.get(&place).map_or(Ok(()), |cause| Err(refusal(cause)))).collect();
+    // All for one reason: it is the whole batch's.
+    match each.first() {
+        Some(Err(first)) if each.iter().all(|one| one.as_ref() == Err(first)) => Err(first.clone()),
+        _ => Ok(Published::Each(each)),
     }
 }
 
@@ -95,9 +135,9 @@ impl ProducerContext for Reports {
         match (result, sent.id) {
             (Ok(record), Some(id)) => self.0.remember(id, record.partition(), record.offset()),
             (Ok(_), None) => {}
-            (Err((cause, _)), _) => sent.publication.fail(cause.to_string()),
+            (Err((cause, _)), _) => sent.publication.fail(sent.place, cause.clone()),
         }
-        sent.publication.one_less(1);
+        sent.publication.one_less();
     }
 }
 
@@ -138,43 +178,26 @@ impl Publisher {
         self.closed.store(true, Ordering::SeqCst);
     }
 
-    /// Puts submissions on the topic. Resolves when all are there with all their copies, or some perhaps not.
-    pub fn publish(&self, topic: &str, batch: &[Submission]) -> BoxFuture<'static, Result<(), PublishError>> {
+    /// Puts submissions on the topic. Resolves when it is known of each that it is there with all its copies, or perhaps
+    /// not.
+    pub fn publish(&self, topic: &str, batch: &[Submission]) -> BoxFuture<'static, Result<Published, PublishError>> {
         let room = match self.admit(batch) {
             Ok(room) => room,
             Err(refused) => return std::future::ready(Err(refused)).boxed(),
         };
         let (publication, ended) = Publication::new(batch.len(), Some(room));
-        for submission in batch {
+        for (place, submission) in batch.iter().enumerate() {
             let id = submission.task.id;
             let key = id.to_string();
             let at = submission.received_at.micros().to_string();
             let headers = OwnedHeaders::new().insert(Header { key: RECEIVED_AT, value: Some(&at) });
-            let sent = Box::new(Sent { publication: Arc::clone(&publication), id: Some(id) });
+            let sent = Sent::new(&publication, place, Some(id));
             let record =
                 BaseRecord::with_opaque_to(topic, sent).key(key.as_str()).payload(submission.document.as_ref());
             self.send(record.headers(headers));
         }
-        wait(publication, ended)
-    }
-
-    /// Puts dead letters on their topic, the reason and where they came from in headers.
-    pub fn publish_dead(&self, topic: &str, letters: &[DeadLetter]) -> BoxFuture<'static, Result<(), PublishError>> {
-        let (publication, ended) = Publication::new(letters.len(), None);
-        for letter in letters {
-            let headers = OwnedHeaders::new()
-                .insert(Header { key: "reason", value: Some(&letter.reason) })
-                .insert(Header { key: "origin", value: Some(&letter.origin) });
-            let sent = Box::new(Sent { publication: Arc::clone(&publication), id: None });
-            // What is too large for its topic is there by its beginning; the row has all of it.
-            let whole = letter.record.len() <= LETTER_BYTES_MAX;
-            let value = letter.record.get(..LETTER_BYTES_MAX).unwrap_or(&letter.record);
-            let headers =
-                if whole { headers } else { headers.insert(Header { key: "truncated", value: Some("true") }) };
-            let record: BaseRecord<'_, str, [u8], _> = BaseRecord::with_opaque_to(topic, sent);
-            self.send(record.key(&letter.origin).payload(value).headers(headers));
-        }
-        wait(publication, ended)
+        let records = batch.len();
+        async move { published(records, &publication.ended(ended).await?) }.boxed()
     }
 
     /// Room for a batch, or why there is none.
@@ -193,22 +216,42 @@ impl Publisher {
         })
     }
 
-    fn send(&self, record: BaseRecord<'_, str, [u8], Box<Sent>>) {
+    /// Hands one record over; its publication is told how it ends.
+    pub fn send(&self, record: BaseRecord<'_, str, [u8], Box<Sent>>) {
         if let Err((cause, record)) = self.producer.send(record) {
             let sent = record.delivery_opaque;
-            sent.publication.fail(cause.to_string());
-            sent.publication.one_less(1);
+            sent.publication.fail(sent.place, cause);
+            sent.publication.one_less();
         }
     }
 }
 
-fn wait(publication: Arc<Publication>, ended: oneshot::Receiver<()>) -> BoxFuture<'static, Result<(), PublishError>> {
-    publication.one_less(1);
-    async move {
-        match tokio::time::timeout(PATIENCE, ended).await {
-            Ok(_) => publication.end(),
-            Err(_) => Err(PublishError::Unacknowledged("the brokers did not answer in time".to_owned())),
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failures(of: &[(usize, Code)]) -> Failures {
+        of.iter().map(|(place, code)| (*place, ClientError::MessageProduction(*code))).collect()
     }
-    .boxed()
+
+    #[test]
+    fn each_submission_is_told_its_own_end() {
+        assert_eq!(published(2, &failures(&[])), Ok(Published::Queued));
+        let Ok(Published::Each(each)) = published(3, &failures(&[(1, Code::MessageSizeTooLarge)])) else {
+            panic!("not each its own")
+        };
+        assert_eq!(each, [Ok(()), Err(PublishError::TooLarge), Ok(())]);
+        let lost = Code::MessageTimedOut;
+        let Ok(Published::Each(each)) = published(2, &failures(&[(0, Code::MessageSizeTooLarge), (1, lost)])) else {
+            panic!("not each its own")
+        };
+        assert!(matches!(each[..], [Err(PublishError::TooLarge), Err(PublishError::Unacknowledged(_))]), "{each:?}");
+    }
+
+    #[test]
+    fn one_reason_for_all_is_the_batchs() {
+        let lost = Code::MessageTimedOut;
+        assert!(matches!(published(2, &failures(&[(0, lost), (1, lost)])), Err(PublishError::Unacknowledged(_))));
+        assert_eq!(published(1, &failures(&[(0, Code::MessageSizeTooLarge)])), Err(PublishError::TooLarge));
+    }
 }

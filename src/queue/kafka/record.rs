@@ -17,7 +17,7 @@ pub const RECEIVED_AT: &str = "task-scheduler-received-at";
 const CLOCKS_APART: Duration = Duration::from_hours(24);
 
 /// Longest reason of a dead letter, in characters. It goes into a row and into a header of the letter's record.
-const REASON_CHARS_MAX: usize = 2_000;
+pub const REASON_CHARS_MAX: usize = 2_000;
 /// Most quoted of a key or a header, in characters.
 const QUOTED_CHARS_MAX: usize = 100;
 

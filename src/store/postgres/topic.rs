@@ -8,7 +8,7 @@ use super::ingest::ingest;
 use super::value::Value;
 use crate::store::row::unreadable;
 use crate::store::statement::{Words, statement};
-use crate::store::{DeadLetter, Ingested, Positions, Result, Stretch};
+use crate::store::{DeadLetter, Ingested, LETTER_BYTES_READ, LETTERS_BYTES_READ, Positions, Result, Stretch};
 
 struct FirstOffset;
 
@@ -99,17 +99,21 @@ fn bury(c: &mut PgConnection, letters: &[DeadLetter]) -> Result<()> {
     Ok(())
 }
 
+/// As many as stay within the bytes, and one. A letter's size is known without reading all of it.
 struct Unpublished;
 
 impl Words for Unpublished {
-    const SQL: &'static str = "SELECT seq, origin, reason, record FROM dead_letter WHERE NOT published \
-        ORDER BY seq LIMIT ?";
+    const SQL: &'static str = "SELECT seq, origin, reason, substr(record, 1, ?) FROM \
+        (SELECT seq, origin, reason, record, sum(octet_length(record)) OVER (ORDER BY seq) - octet_length(record) AS before \
+        FROM (SELECT seq, origin, reason, record FROM dead_letter WHERE NOT published ORDER BY seq LIMIT ?) AS oldest) \
+        AS counted WHERE before <= ? ORDER BY seq";
     type Row = (BigInt, Text, Text, Binary);
 }
 
 /// Dead letters that are not in their topic yet.
 pub fn unpublished(c: &mut PgConnection, limit: i64) -> Result<Vec<(i64, DeadLetter)>> {
-    let rows: Vec<(i64, String, String, Vec<u8>)> = statement::<Unpublished, _>(&[Value::Int(limit)]).load(c)?;
+    let values = [Value::Integer(LETTER_BYTES_READ), Value::Int(limit), Value::Int(LETTERS_BYTES_READ)];
+    let rows: Vec<(i64, String, String, Vec<u8>)> = statement::<Unpublished, _>(&values).load(c)?;
     Ok(rows.into_iter().map(|(seq, origin, reason, record)| (seq, DeadLetter { origin, reason, record })).collect())
 }
 

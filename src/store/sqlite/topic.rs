@@ -1,13 +1,16 @@
 //! How a topic is read: offsets as compare-and-set, and dead letters.
 
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary, Text};
 use diesel::sqlite::SqliteConnection;
 
 use super::ingest::ingest;
 use super::schema::{dead_letter, ingest_offset};
+use super::value::Value;
 use crate::domain::Timestamp;
 use crate::store::row::unreadable;
-use crate::store::{DeadLetter, Ingested, Positions, Result, Stretch};
+use crate::store::statement::{Words, statement};
+use crate::store::{DeadLetter, Ingested, LETTER_BYTES_READ, LETTERS_BYTES_READ, Positions, Result, Stretch};
 
 /// Takes a stretch in, if its partition's offset is still the expected one.
 pub fn ingest_from(c: &mut SqliteConnection, stretch: &Stretch, now: Timestamp) -> Result<Option<Vec<Ingested>>> {
@@ -76,14 +79,21 @@ fn bury(c: &mut SqliteConnection, letters: &[DeadLetter], now: Timestamp) -> Res
     Ok(())
 }
 
+/// As many as stay within the bytes, and one.
+struct Unpublished;
+
+impl Words for Unpublished {
+    const SQL: &'static str = "SELECT seq, origin, reason, substr(record, 1, ?) FROM \
+        (SELECT seq, origin, reason, record, sum(length(record)) OVER (ORDER BY seq) - length(record) AS before \
+        FROM (SELECT seq, origin, reason, record FROM dead_letter WHERE NOT published ORDER BY seq LIMIT ?) AS oldest) \
+        AS counted WHERE before <= ? ORDER BY seq";
+    type Row = (BigInt, Text, Text, Binary);
+}
+
 /// Dead letters that are not in their topic yet.
 pub fn unpublished(c: &mut SqliteConnection, limit: i64) -> Result<Vec<(i64, DeadLetter)>> {
-    let rows: Vec<(i64, String, String, Vec<u8>)> = dead_letter::table
-        .filter(dead_letter::published.eq(false))
-        .select((dead_letter::seq, dead_letter::origin, dead_letter::reason, dead_letter::record))
-        .order(dead_letter::seq)
-        .limit(limit)
-        .load(c)?;
+    let values = [Value::Int(LETTER_BYTES_READ.into()), Value::Int(limit), Value::Int(LETTERS_BYTES_READ)];
+    let rows: Vec<(i64, String, String, Vec<u8>)> = statement::<Unpublished, _>(&values).load(c)?;
     Ok(rows.into_iter().map(|(seq, origin, reason, record)| (seq, DeadLetter { origin, reason, record })).collect())
 }
 
