@@ -1,8 +1,8 @@
 //! `POST /v1/tasks/batch`: many submissions at once, a JSON array or one document per line.
 //!
 //! Each gets its own answer in the order sent: `{"id", "status"}` or `{"index", "problem"}`. The whole is answered
-//! `201` if all are stored, `202` if all are taken and some wait in the queue, and `200` if there is any problem. The
-//! documents are checked on a blocking thread, chunk by chunk, while the chunks before are being committed.
+//! `201` if all are stored, `202` if all are taken and some wait in the queue, and `200` if there is any problem; `503` if
+//! none is known to be taken and all may be repeated (with the same ids, where some may be stored). The documents are checked on a blocking thread, chunk by chunk, while the chunks before are being committed.
 
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 use super::ApiState;
 use super::body::BodyReader;
+use super::known::KnownIds;
 use super::problem::{Kind, Problem};
 use super::submission::{self, Accepted};
 use crate::domain::kafka_topics::KafkaTopics;
@@ -34,6 +35,7 @@ type Results = Vec<Result<Accepted, Problem>>;
 pub async fn submit(
     api: web::Data<ApiState>,
     bodies: web::Data<BodyReader>,
+    known: web::Data<KnownIds>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
@@ -47,7 +49,7 @@ pub async fn submit(
         let topics = api.topics.clone();
         let checked = crate::actors::blocking(move || Ok(check(first, documents, at, topics.as_deref()))).await?;
         // Committed while the next chunk is being checked, and also if the caller goes away.
-        publications.push(actix_web::rt::spawn(publish(Arc::clone(&api), checked)));
+        publications.push(actix_web::rt::spawn(publish(Arc::clone(&api), Arc::clone(&known), checked)));
     }
     let mut results = Results::with_capacity(items.len());
     for published in join_all(publications).await {
@@ -146,7 +148,7 @@ fn check(
 }
 
 /// Publishes what passed the check; the answers stand where their documents stood.
-async fn publish(api: Arc<ApiState>, checked: Vec<Result<Submission, Problem>>) -> Results {
+async fn publish(api: Arc<ApiState>, known: Arc<KnownIds>, checked: Vec<Result<Submission, Problem>>) -> Results {
     let mut batch = Vec::with_capacity(checked.len());
     let places: Vec<Option<Problem>> = checked
         .into_iter()
@@ -159,7 +161,7 @@ async fn publish(api: Arc<ApiState>, checked: Vec<Result<Submission, Problem>>) 
         })
         .collect();
     submission::count(&api, "invalid", places.iter().flatten().count());
-    let mut published = submission::publish(&api, batch).await.into_iter();
+    let mut published = submission::publish(&api, &known, batch).await.into_iter();
     let unanswered = || Err(Problem::new(Kind::Internal, "the queue gave no answer for this task"));
     places.into_iter().map(|refused| refused.map_or_else(|| published.next().unwrap_or_else(unanswered), Err)).collect()
 }
@@ -177,10 +179,8 @@ enum ItemAnswer<'a> {
 }
 
 fn answer(results: &Results) -> Result<HttpResponse, Problem> {
-    // Nothing was taken and all of it may be tried again: the whole batch may.
-    let passing = |one: &Result<Accepted, Problem>| matches!(one, Err(problem) if problem.kind() == Kind::Unavailable);
-    if !results.is_empty() && results.iter().all(passing) {
-        return Err(Problem::new(Kind::Unavailable, "none of the batch could be taken now; try again"));
+    if let Some(problem) = passing(results) {
+        return Err(problem);
     }
     let status = if results.is_empty() || results.iter().any(Result::is_err) {
         StatusCode::OK
@@ -189,15 +189,34 @@ fn answer(results: &Results) -> Result<HttpResponse, Problem> {
     } else {
         StatusCode::ACCEPTED
     };
-    let results = results
+    Ok(HttpResponse::build(status).json(Answer { results: item_answers(results) }))
+}
+
+/// None of it is known to be taken, and all of it may be tried again: the whole batch may.
+fn passing(results: &Results) -> Option<Problem> {
+    let problems: Vec<&Problem> = results.iter().filter_map(|one| one.as_ref().err()).collect();
+    if results.is_empty() || problems.len() < results.len() || !problems.iter().all(|problem| problem.is_passing()) {
+        return None;
+    }
+    if problems.iter().all(|problem| problem.kind() == Kind::Unavailable) {
+        return Some(Problem::new(Kind::Unavailable, "none of the batch could be taken now; try again"));
+    }
+    // Who repeats it needs the ids that were made here, too.
+    let detail =
+        "each of the batch may be stored or not; repeat it with the ids of the results: that makes no second task";
+    let problem = Problem::new(Kind::Unacknowledged, detail);
+    Some(problem.with("results", serde_json::to_value(item_answers(results)).unwrap_or_default()))
+}
+
+fn item_answers(results: &Results) -> Vec<ItemAnswer<'_>> {
+    results
         .iter()
         .enumerate()
         .map(|(index, one)| match one {
             Ok(accepted) => ItemAnswer::Accepted { id: accepted.id, status: accepted.status().as_u16() },
             Err(problem) => ItemAnswer::Refused { index, problem },
         })
-        .collect();
-    Ok(HttpResponse::build(status).json(Answer { results }))
+        .collect()
 }
 
 #[cfg(test)]

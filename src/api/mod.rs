@@ -10,6 +10,7 @@ mod cluster;
 mod cursor;
 mod headless;
 mod health;
+mod known;
 mod list;
 mod problem;
 mod server;
@@ -39,6 +40,7 @@ use crate::store::{Result as StoreResult, Store};
 
 use body::BodyReader;
 use browser::Hosts;
+use known::KnownIds;
 use problem::{Kind, Problem};
 pub use server::serve;
 
@@ -82,6 +84,7 @@ struct Shared {
     state: web::Data<ApiState>,
     bodies: web::Data<BodyReader>,
     hosts: web::Data<Hosts>,
+    known: web::Data<KnownIds>,
 }
 
 impl Shared {
@@ -90,6 +93,7 @@ impl Shared {
         Ok(Self {
             bodies: web::Data::new(BodyReader::new(state.config.client_timeout)),
             hosts: web::Data::new(hosts),
+            known: web::Data::new(KnownIds::new(state.database_clock.clock().clone())),
             state: web::Data::new(state),
         })
     }
@@ -102,6 +106,7 @@ fn routes(config: &mut web::ServiceConfig, shared: Shared) {
         .app_data(shared.state)
         .app_data(shared.bodies)
         .app_data(shared.hosts)
+        .app_data(shared.known)
         .service(reading(web::resource("/v1/tasks"), list::list).route(web::post().to(tasks::submit)))
         .service(web::resource(browser::BATCH_PATH).route(web::post().to(batch::submit)))
         .service(reading(web::resource("/v1/tasks/{id}"), tasks::get).route(web::delete().to(tasks::cancel)))

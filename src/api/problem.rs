@@ -165,6 +165,13 @@ impl Problem {
         Self::new(Kind::WrongState, format!("the task is {state}; {needed}")).about(id).with("state", state.word())
     }
 
+    /// The task is accepted and not stored yet, which does not allow what was asked for.
+    pub fn not_stored(id: TaskId, state: &'static str, needed: &str) -> Self {
+        Self::new(Kind::WrongState, format!("the task is {state} and not stored yet; {needed}"))
+            .about(id)
+            .with("state", state)
+    }
+
     /// The same again later may succeed.
     pub fn is_passing(&self) -> bool {
         self.status() == StatusCode::SERVICE_UNAVAILABLE

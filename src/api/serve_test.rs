@@ -57,7 +57,12 @@ async fn what_was_not_acknowledged_names_the_id_to_repeat_with() {
     let (_, problem, _) = post(&state, "/v1/tasks", &json!({ "delay_ms": 1, "target": { "type": "log" } })).await;
     assert!(problem["id"].is_string(), "{problem}");
     // In a batch the ids count: each is named.
-    let (status, batch, _) = post(&state, "/v1/tasks/batch", &json!([with_id(ID)])).await;
+    let (status, batch, later) = post(&state, "/v1/tasks/batch", &json!([with_id(ID)])).await;
+    assert_eq!((status, later), (StatusCode::SERVICE_UNAVAILABLE, true), "{batch}");
+    assert_eq!(batch["type"], "urn:task-scheduler:problem:unacknowledged");
+    assert_eq!(batch["results"][0]["problem"]["id"], json!(ID));
+    // One that is refused for good is not to be repeated.
+    let (status, batch, _) = post(&state, "/v1/tasks/batch", &json!([with_id(ID), {}])).await;
     assert_eq!((status, &batch["results"][0]["problem"]["id"]), (StatusCode::OK, &json!(ID)));
 }
 

@@ -8,6 +8,7 @@ use actix_web::http::header::HeaderName;
 use bytes::Bytes;
 
 use super::ApiState;
+use super::known::KnownIds;
 use super::problem::{Kind, Problem};
 use crate::domain::document::{Document, Received};
 use crate::domain::kafka_topics::KafkaTopics;
@@ -48,14 +49,16 @@ pub fn checked(
     topics: Option<&KafkaTopics>,
 ) -> Result<Submission, Invalid> {
     let received = Received { idempotency_key: key, record_key: None, at: received_at };
-    let task = Document::parse(&json)?.check(received)?;
+    let document = Document::parse(&json)?;
+    let named = document.has_id() || key.is_some();
+    let task = document.check(received)?;
     // Better said at the submission than by a failed task when it is due.
     if let Target::Kafka(target) = &task.spec.target {
         let no_cluster =
             || Invalid::new("/target/type", "kafka", "\"http\" or \"log\": this node has no Kafka cluster");
         topics.ok_or_else(no_cluster)?.check(target)?;
     }
-    Ok(Submission { task, document: json, received_at })
+    Ok(Submission { task, document: json, received_at, named })
 }
 
 /// The header `Idempotency-Key`, if it is given.
@@ -82,8 +85,30 @@ pub fn refuse_while_stopping(api: &ApiState) -> Result<(), Problem> {
     Err(Problem::new(Kind::NotReady, "the node is stopping and takes no submissions; try another, or again later"))
 }
 
-/// Publishes a batch; one answer each, in their order.
-pub async fn publish(api: &ApiState, batch: Vec<Submission>) -> Vec<Result<Accepted, Problem>> {
+/// Publishes a batch; one answer each, in their order. Where it goes to a topic, what is stored with another document is
+/// refused before: there it could only be buried.
+pub async fn publish(api: &ApiState, known: &KnownIds, batch: Vec<Submission>) -> Vec<Result<Accepted, Problem>> {
+    if api.kafka.is_none() {
+        return put(api, batch).await;
+    }
+    let refused: Vec<Option<TaskId>> = known
+        .conflicts(&api.store, &batch)
+        .await
+        .into_iter()
+        .zip(&batch)
+        .map(|(conflicts, one)| conflicts.then_some(one.task.id))
+        .collect();
+    count(api, Ingested::Conflict.word(), refused.iter().flatten().count());
+    let free = batch.into_iter().zip(&refused).filter(|(_, refused)| refused.is_none()).map(|(one, _)| one).collect();
+    let mut published = put(api, free).await.into_iter();
+    let unanswered = || Err(Problem::new(Kind::Internal, "the queue gave no answer for this task"));
+    refused
+        .into_iter()
+        .map(|refused| refused.map_or_else(|| published.next().unwrap_or_else(unanswered), |id| Err(conflict(id))))
+        .collect()
+}
+
+async fn put(api: &ApiState, batch: Vec<Submission>) -> Vec<Result<Accepted, Problem>> {
     let ids: Vec<TaskId> = batch.iter().map(|submission| submission.task.id).collect();
     match api.queue.publish(batch).await {
         Ok(Published::Committed(outcomes)) => {
@@ -122,10 +147,10 @@ pub fn count(api: &ApiState, end: &str, submissions: usize) {
 
 fn committed(api: &ApiState, id: TaskId, outcome: Ingested) -> Result<Accepted, Problem> {
     count(api, outcome.word(), 1);
-    if outcome == Ingested::Conflict {
-        let detail =
-            format!("the task {id} is stored with another document; use another id, or send the same document");
-        return Err(Problem::new(Kind::Conflict, detail).about(id));
-    }
-    Ok(Accepted { id, stored: true })
+    if outcome == Ingested::Conflict { Err(conflict(id)) } else { Ok(Accepted { id, stored: true }) }
+}
+
+fn conflict(id: TaskId) -> Problem {
+    let detail = format!("the task {id} is stored with another document; use another id, or send the same document");
+    Problem::new(Kind::Conflict, detail).about(id)
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::ApiState;
 use super::body::BodyReader;
+use super::known::KnownIds;
 use super::problem::{Kind, Problem};
 use super::submission::{self, Accepted};
 use super::view::TaskView;
@@ -17,7 +18,7 @@ use crate::domain::invalid::pointer_part;
 use crate::domain::limits::SUBMISSION_BYTES_MAX;
 use crate::domain::{Invalid, State, TaskId};
 use crate::queue::Submission;
-use crate::queue::kafka::KafkaQueue;
+use crate::queue::kafka::{KafkaQueue, Unstored};
 use crate::store::{Change, Resolution, UnseenCancel};
 
 /// Largest document that is read on the thread that serves requests, in bytes: about a millisecond's work.
@@ -31,6 +32,7 @@ type Answer = Result<HttpResponse, Problem>;
 pub async fn submit(
     api: web::Data<ApiState>,
     bodies: web::Data<BodyReader>,
+    known: web::Data<KnownIds>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Answer {
@@ -38,7 +40,7 @@ pub async fn submit(
     let submitted = read(&api, &bodies, &request, payload).await;
     let submitted = submitted.inspect_err(|_| submission::count(&api, "invalid", 1))?;
     let id = submitted.task.id;
-    let published = submission::publish(&api, vec![submitted]).await;
+    let published = submission::publish(&api, &known, vec![submitted]).await;
     let accepted = published.into_iter().next().unwrap_or(Ok(Accepted { id, stored: false }))?;
     let location = (LOCATION, format!("/v1/tasks/{id}"));
     Ok(HttpResponse::build(accepted.status())
@@ -70,19 +72,25 @@ async fn read(
 pub async fn get(api: web::Data<ApiState>, id: web::Path<String>) -> Answer {
     let id = task_id(&id)?;
     // Asked first: what is forgotten between the two questions is stored.
-    let accepted = api.kafka.as_ref().is_some_and(|kafka| kafka.remembers(id));
-    match api.ask(move |store| store.find(id)).await? {
-        Some(found) => Ok(HttpResponse::Ok().json(TaskView::whole(&found))),
-        None if accepted => Ok(HttpResponse::Ok().json(json!({ "id": id, "state": "accepted" }))),
-        None => Err(Problem::no_such_task(id)),
+    let accepted = remembered(&api, id);
+    match (api.ask(move |store| store.find(id)).await?, accepted) {
+        (Some(found), _) => Ok(HttpResponse::Ok().json(TaskView::whole(&found))),
+        (None, Some(state)) => Ok(HttpResponse::Ok().json(json!({ "id": id, "state": state.word() }))),
+        (None, None) => Err(Problem::no_such_task(id)),
     }
+}
+
+/// How a task stands that was accepted here and is perhaps not stored yet.
+fn remembered(api: &ApiState, id: TaskId) -> Option<Unstored> {
+    api.kafka.as_ref()?.remembered(id)
 }
 
 /// `GET /v1/tasks/{id}/attempts`.
 pub async fn attempts(api: web::Data<ApiState>, id: web::Path<String>) -> Answer {
     let id = task_id(&id)?;
+    let accepted = remembered(&api, id);
     let attempts = api.ask(move |store| store.attempts(id)).await?;
-    if attempts.is_empty() {
+    if attempts.is_empty() && accepted.is_none() {
         // No attempts yet, or no such task.
         api.ask(move |store| store.find(id)).await?.ok_or_else(|| Problem::no_such_task(id))?;
     }
@@ -97,6 +105,9 @@ pub async fn cancel(api: web::Data<ApiState>, id: web::Path<String>) -> Answer {
         Some(kafka) => match cancel_unseen(&api, kafka, id).await? {
             UnseenCancel::Stored(change) => change,
             UnseenCancel::Tombstone => {
+                if let Some(kafka) = &api.kafka {
+                    kafka.cancelled(id);
+                }
                 let answer = json!({ "id": id, "state": State::Cancelled, "stored": false });
                 return Ok(HttpResponse::Accepted().json(answer));
             }
@@ -138,6 +149,7 @@ pub async fn resolve(
     let id = task_id(&id)?;
     let body = bodies.read(&request, payload, SUBMISSION_BYTES_MAX).await?;
     let (to, state) = resolution(&body.bytes)?;
+    let accepted = remembered(&api, id);
     match api.ask(move |store| store.resolve(id, to)).await? {
         Change::Done(due) => {
             api.status.hint(due.into_iter().collect());
@@ -145,7 +157,10 @@ pub async fn resolve(
         }
         Change::Already => Ok(stands(id, state)),
         Change::Refused(state) => Err(Problem::wrong_state(id, state, "only an unknown one can be resolved")),
-        Change::NotFound => Err(Problem::no_such_task(id)),
+        Change::NotFound => Err(accepted.map_or_else(
+            || Problem::no_such_task(id),
+            |state| Problem::not_stored(id, state.word(), "only an unknown one can be resolved"),
+        )),
     }
 }
 

@@ -175,6 +175,7 @@ mod tests {
             task: document.check(Received { idempotency_key: None, record_key: None, at }).unwrap(),
             document: vec![b' '; bytes].into(),
             received_at: at,
+            named: false,
         }
     }
 

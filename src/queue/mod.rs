@@ -21,6 +21,8 @@ pub struct Submission {
     pub document: Bytes,
     /// When it came, by the database's clock: what its `delay_ms` counts from.
     pub received_at: Timestamp,
+    /// Its caller gave its id, or a key that became it: there may be a task of that id already.
+    pub named: bool,
 }
 
 /// How a publication ended, one per submission in their order.

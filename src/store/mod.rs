@@ -89,7 +89,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes a batch of submissions in, in one transaction; one outcome each, in their order.
     fn ingest(&self, batch: &[NewTask]) -> Result<Vec<Ingested>>;
-    /// The same for a stretch of a topic: only if the stored offset of its partition is still the expected one
+    /// The fingerprints of those of these ids that are stored. What is being stored now is perhaps not seen.
+    fn fingerprints(&self, ids: &[TaskId]) -> Result<Vec<(TaskId, Vec<u8>)>>;
+    /// Takes a stretch of a topic in, as a batch is taken in: only if the stored offset of its partition is still the expected one
     /// (compare-and-set). What is no task or conflicts is kept as a dead letter, once. `None`: another node was faster,
     /// drop the stretch and read the stored offset.
     fn ingest_from(&self, stretch: &Stretch) -> Result<Option<Vec<Ingested>>>;

@@ -5,6 +5,7 @@ mod load;
 mod outage;
 mod poison;
 mod readers;
+mod same_id;
 
 use std::time::{Duration, Instant};
 

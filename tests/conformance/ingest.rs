@@ -40,6 +40,17 @@ pub fn another_document_under_a_known_id_is_a_conflict(fixture: &Fixture) {
     assert_eq!(fixture.counts(), [(State::Scheduled, 1)]);
 }
 
+pub fn fingerprints_are_told_of_what_is_stored(fixture: &Fixture) {
+    let fence = fixture.master();
+    let finished = fixture.claimed(fence, task(1));
+    fixture.settle(fence.generation, &succeeded(finished));
+    fixture.ingest(&[task(2)]);
+    let mut known = fixture.store().fingerprints(&[id(1), id(2), id(3)]).unwrap();
+    known.sort();
+    assert_eq!(known, [(id(1), task(1).fingerprint.to_vec()), (id(2), task(2).fingerprint.to_vec())]);
+    assert_eq!(fixture.store().fingerprints(&[]).unwrap(), []);
+}
+
 pub fn a_batch_may_name_an_id_twice(fixture: &Fixture) {
     let mut other = task(3);
     other.id = id(1);

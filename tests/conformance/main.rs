@@ -59,6 +59,7 @@ macro_rules! suite {
                 a_new_task_is_stored_as_it_was_asked_for,
                 the_same_document_again_is_the_same_task,
                 another_document_under_a_known_id_is_a_conflict,
+                fingerprints_are_told_of_what_is_stored,
                 a_batch_may_name_an_id_twice,
                 an_empty_batch_is_nothing,
                 what_has_ended_is_never_scheduled_again_by_a_redelivery,

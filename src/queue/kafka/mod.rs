@@ -32,6 +32,7 @@ use crate::domain::kafka_topics::KafkaTopics;
 use crate::domain::{TaskId, Timestamp};
 use crate::store::{DeadLetter, Positions};
 use accepted::Accepted;
+pub use accepted::Unstored;
 use lag::Ends;
 pub use lag::Lag;
 pub use letters::Burial;
@@ -142,9 +143,14 @@ impl KafkaQueue {
         self.shared.accepted.forget(offsets);
     }
 
-    /// It was accepted here and is perhaps not stored yet.
-    pub fn remembers(&self, id: TaskId) -> bool {
-        self.shared.accepted.contains(id)
+    /// How it stands if it was accepted here and is perhaps not stored yet.
+    pub fn remembered(&self, id: TaskId) -> Option<Unstored> {
+        self.shared.accepted.standing(id)
+    }
+
+    /// It was called off before it was stored.
+    pub fn cancelled(&self, id: TaskId) {
+        self.shared.accepted.cancel(id);
     }
 
     /// Where the topic ends now. Blocks.

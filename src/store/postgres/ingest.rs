@@ -55,6 +55,11 @@ impl Words for Known {
     type Row = (Uuid, Binary);
 }
 
+/// What is stored under these ids.
+pub fn known(c: &mut PgConnection, ids: Vec<Key>) -> Result<Vec<(Key, Vec<u8>)>> {
+    Ok(statement::<Known, _>(&[Value::Keys(ids.clone()), Value::Keys(ids)]).load(c)?)
+}
+
 /// Takes a batch in. Of an id that is there twice the first counts.
 pub fn ingest(c: &mut PgConnection, writer: Writer, batch: &[NewTask]) -> Result<Vec<Ingested>> {
     if batch.is_empty() {
@@ -79,8 +84,7 @@ pub fn ingest(c: &mut PgConnection, writer: Writer, batch: &[NewTask]) -> Result
     let others: Vec<Key> =
         rows.iter().map(|row| row.new.id.into()).filter(|id| !stored.contains(id) && !known.contains_key(id)).collect();
     if !others.is_empty() {
-        let values = [Value::Keys(others.clone()), Value::Keys(others)];
-        known.extend(statement::<Known, _>(&values).load::<(Key, Vec<u8>)>(c)?);
+        known.extend(self::known(c, others)?);
     }
     // What comes again in the same batch is compared with its first.
     known.extend(rows.iter().filter(|row| stored.contains(&row.new.id.into())).map(fingerprint));

@@ -212,6 +212,12 @@ impl Store for PostgresStore {
         })
     }
 
+    fn fingerprints(&self, ids: &[TaskId]) -> Result<Vec<(TaskId, Vec<u8>)>> {
+        let ids = ids.iter().copied().map(Key::from).collect();
+        let known = self.connections.visit(|c| ingest::known(c, ids))?;
+        Ok(known.into_iter().map(|(id, fingerprint)| (id.task(), fingerprint)).collect())
+    }
+
     fn ingest_from(&self, stretch: &Stretch) -> Result<Option<Vec<Ingested>>> {
         self.connections.write(|c| {
             let outcomes = topic::ingest_from(c, self.writer(Stream::Ingest), stretch)?;

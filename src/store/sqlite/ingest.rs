@@ -8,7 +8,7 @@ use super::counts;
 use super::schema::task;
 use super::tombstones;
 use super::value::Value;
-use crate::domain::{NewTask, State, Timestamp};
+use crate::domain::{NewTask, State, TaskId, Timestamp};
 use crate::store::counts::Deltas;
 use crate::store::row::NewRow;
 use crate::store::statement::{Words, statement};
@@ -49,6 +49,25 @@ struct EndedPrint;
 impl Words for EndedPrint {
     const SQL: &'static str = "SELECT fingerprint FROM task_history WHERE id = ?";
     type Row = Binary;
+}
+
+struct KnownPrint;
+
+impl Words for KnownPrint {
+    const SQL: &'static str = "SELECT fingerprint FROM task WHERE id = ? \
+        UNION ALL SELECT fingerprint FROM task_history WHERE id = ?";
+    type Row = Binary;
+}
+
+/// What is stored under these ids.
+pub fn known(c: &mut SqliteConnection, ids: &[TaskId]) -> Result<Vec<(TaskId, Vec<u8>)>> {
+    let mut known = Vec::new();
+    for id in ids {
+        let key = || Value::Blob(id.0.as_bytes());
+        let print: Option<Vec<u8>> = statement::<KnownPrint, _>(&[key(), key()]).get_result(c).optional()?;
+        known.extend(print.map(|print| (*id, print)));
+    }
+    Ok(known)
 }
 
 /// In the order of the columns of the insert.

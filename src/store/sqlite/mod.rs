@@ -162,6 +162,10 @@ impl Store for SqliteStore {
         self.connections.write(|c| ingest::ingest(c, batch, self.clock.wall()))
     }
 
+    fn fingerprints(&self, ids: &[TaskId]) -> Result<Vec<(TaskId, Vec<u8>)>> {
+        self.connections.visit(|c| ingest::known(c, ids))
+    }
+
     fn ingest_from(&self, stretch: &Stretch) -> Result<Option<Vec<Ingested>>> {
         self.connections.write(|c| topic::ingest_from(c, stretch, self.clock.wall()))
     }
