@@ -63,6 +63,7 @@ impl Publisher {
 
     /// At most so many bytes of each; what is cut off says so. The row has all of it.
     async fn put(&self, topic: &str, letters: &[DeadLetter], bytes: usize) -> Result<Failures, PublishError> {
+        self.producer().stands()?;
         let (publication, ended) = Publication::new(letters.len(), None);
         for (place, letter) in letters.iter().enumerate() {
             let reason = legible(&letter.reason, REASON_CHARS_MAX);
@@ -75,7 +76,7 @@ impl Publisher {
                 if whole { headers } else { headers.insert(Header { key: "truncated", value: Some("true") }) };
             let record: BaseRecord<'_, str, [u8], _> =
                 BaseRecord::with_opaque_to(topic, Sent::new(&publication, place, None));
-            self.send(record.key(&letter.origin).payload(value).headers(headers));
+            self.producer().send(record.key(&letter.origin).payload(value).headers(headers));
         }
         publication.ended(ended).await
     }
@@ -84,4 +85,56 @@ impl Publisher {
 /// It is the record's own fault: sent again as it is, it is refused again. (What is wrong with the topic is not.)
 fn is_refusal(cause: &rdkafka::error::KafkaError) -> bool {
     is_too_large(cause) || cause.rdkafka_error_code() == Some(Code::InvalidRecord)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::DefaultProducerContext;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::KafkaConfig;
+
+    const TOPIC: &str = "dead";
+
+    /// Brokers that answer so many publications that a record is too large.
+    fn refusing(times: usize) -> (Publisher, MockCluster<'static, DefaultProducerContext>) {
+        let brokers = MockCluster::new(1).unwrap();
+        brokers.create_topic(TOPIC, 1, 1).unwrap();
+        let refusals = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE; times];
+        brokers.request_errors(RDKafkaApiKey::Produce, &refusals);
+        let config = KafkaConfig { brokers: brokers.bootstrap_servers(), ..KafkaConfig::default() };
+        (Publisher::new(&config, 1 << 20, Arc::default(), Clock::new()).unwrap(), brokers)
+    }
+
+    fn letter(bytes: usize) -> DeadLetter {
+        DeadLetter { origin: format!("t[0]@{bytes}"), reason: "no task".to_owned(), record: vec![b'x'; bytes] }
+    }
+
+    #[tokio::test]
+    async fn each_has_its_own_end() {
+        let (publisher, _brokers) = refusing(0);
+        let ends = publisher.publish_dead(TOPIC, &[letter(1), letter(2)]).await.unwrap();
+        assert_eq!(ends, [Burial::Published, Burial::Published]);
+    }
+
+    #[tokio::test]
+    async fn one_that_is_refused_is_tried_by_less_and_less_of_it() {
+        for refusals in 1..=3 {
+            let (publisher, _brokers) = refusing(refusals);
+            let ends = publisher.publish_dead(TOPIC, &[letter(200_000)]).await.unwrap();
+            assert_eq!(ends, [Burial::Published], "after {refusals} refusals");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_is_not_taken_at_all_is_given_up_and_keeps_no_other_back() {
+        let (publisher, _brokers) = refusing(4);
+        let ends = publisher.publish_dead(TOPIC, &[letter(200_000), letter(3)]).await.unwrap();
+        assert!(matches!(ends[..], [Burial::GivenUp(_), Burial::Published]), "{ends:?}");
+    }
 }

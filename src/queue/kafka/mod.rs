@@ -12,6 +12,7 @@ mod accepted;
 mod client;
 mod lag;
 mod letters;
+mod producer;
 mod publisher;
 mod reader;
 mod reading;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use rdkafka::producer::Producer as _;
 
 use super::{Batch, Polled, PublishError, Published, Queue, Submission};
 use crate::clock::DatabaseClock;
@@ -90,7 +92,7 @@ impl KafkaQueue {
         topics: KafkaTopics,
     ) -> Result<Self, KafkaError> {
         let accepted = Arc::new(Accepted::default());
-        let publisher = Publisher::new(config, queue.bytes_max, Arc::clone(&accepted))?;
+        let publisher = Publisher::new(config, queue.bytes_max, Arc::clone(&accepted), clock.clock().clone())?;
         let shared = Arc::new(Shared {
             reading: Reading::new(queue.bytes_max),
             accepted,
@@ -158,7 +160,8 @@ impl KafkaQueue {
     /// # Errors
     /// The brokers do not answer.
     pub fn ends(&self) -> Result<Positions, String> {
-        topics::ends(self.publisher.client(), &self.config.submission_topic, ANSWER)
+        let producer = self.publisher.producer().asked();
+        topics::ends(producer.client(), &self.config.submission_topic, ANSWER)
     }
 
     /// Puts dead letters on their topic; resolves with the end of each, in their order.

@@ -3,44 +3,33 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use rdkafka::client::Client;
-use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
-use rdkafka::message::{Header, Message as _, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
-use rdkafka::{ClientConfig, ClientContext};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::BaseRecord;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
 use super::KafkaError;
 use super::accepted::Accepted;
-use super::client::{RECORD_BYTES_MAX, client};
+use super::producer::{PATIENCE, Producer};
 use super::record::RECEIVED_AT;
+use crate::clock::Clock;
 use crate::config::KafkaConfig;
 use crate::domain::TaskId;
 use crate::queue::{PublishError, Published, Submission};
 
-/// Longest time until a record is delivered; then its publisher is told to repeat. Below the 5 s within which a caller is
-/// promised an answer.
-const DELIVERY: Duration = Duration::from_secs(4);
-/// The same with what the client library may need to notice.
-const PATIENCE: Duration = Duration::from_millis(4_700);
 /// Counted for each record besides its document.
 const RECORD_BYTES: usize = 512;
 
-/// The producer.
+/// See the module.
 pub struct Publisher {
-    producer: ThreadedProducer<Reports>,
+    producer: Arc<Producer>,
     accepted: Arc<Accepted>,
     room: Arc<Semaphore>,
     closed: AtomicBool,
 }
-
-/// Takes the delivery reports.
-pub struct Reports(Arc<Accepted>);
 
 /// One record on its way.
 pub struct Sent {
@@ -54,6 +43,22 @@ impl Sent {
     /// A part of a publication; with an id, it is remembered when it is there.
     pub fn new(publication: &Arc<Publication>, place: usize, id: Option<TaskId>) -> Box<Self> {
         Box::new(Self { publication: Arc::clone(publication), place, id })
+    }
+
+    /// Whose it is.
+    pub fn id(&self) -> Option<TaskId> {
+        self.id
+    }
+
+    /// It is on its topic, with all its copies.
+    pub fn arrived(self) {
+        self.publication.one_less();
+    }
+
+    /// It is perhaps not there.
+    pub fn failed(self, cause: ClientError) {
+        self.publication.fail(self.place, cause);
+        self.publication.one_less();
     }
 }
 
@@ -126,51 +131,22 @@ fn published(records: usize, failed: &Failures) -> Result<Published, PublishErro
     }
 }
 
-impl ClientContext for Reports {}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = Box<Sent>;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, sent: Self::DeliveryOpaque) {
-        match (result, sent.id) {
-            (Ok(record), Some(id)) => self.0.remember(id, record.partition(), record.offset()),
-            (Ok(_), None) => {}
-            (Err((cause, _)), _) => sent.publication.fail(sent.place, cause.clone()),
-        }
-        sent.publication.one_less();
-    }
-}
-
-/// What a producer of submissions must be.
-fn producer(config: &KafkaConfig) -> ClientConfig {
-    let mut producer = client(config);
-    producer
-        .set("enable.idempotence", "true")
-        .set("acks", "all")
-        .set("message.timeout.ms", DELIVERY.as_millis().to_string())
-        .set("message.max.bytes", RECORD_BYTES_MAX.to_string())
-        .set("queue.buffering.max.ms", "1")
-        // How much may wait is bounded by the settings of the queue.
-        .set("queue.buffering.max.messages", "0")
-        .set("queue.buffering.max.kbytes", "2097151")
-        .set("compression.type", "lz4")
-        // As Java's producers do it: whoever writes an id, it is always in the same partition, and so in one order.
-        .set("partitioner", "murmur2_random");
-    producer
-}
-
 impl Publisher {
     /// At most `bytes_max` on their way.
-    pub fn new(config: &KafkaConfig, bytes_max: usize, accepted: Arc<Accepted>) -> Result<Self, KafkaError> {
-        let producer = ThreadedProducer::from_config_and_context(&producer(config), Reports(Arc::clone(&accepted)))
-            .map_err(|cause| KafkaError(cause.to_string()))?;
+    pub fn new(
+        config: &KafkaConfig,
+        bytes_max: usize,
+        accepted: Arc<Accepted>,
+        clock: Clock,
+    ) -> Result<Self, KafkaError> {
+        let producer = Producer::new(config, Arc::clone(&accepted), clock)?;
         let room = Arc::new(Semaphore::new(bytes_max.min(Semaphore::MAX_PERMITS)));
         Ok(Self { producer, accepted, room, closed: AtomicBool::new(false) })
     }
 
-    /// Its client, for questions.
-    pub fn client(&self) -> &Client<Reports> {
-        self.producer.client()
+    /// The producer.
+    pub fn producer(&self) -> &Arc<Producer> {
+        &self.producer
     }
 
     /// Nothing more.
@@ -194,7 +170,7 @@ impl Publisher {
             let sent = Sent::new(&publication, place, Some(id));
             let record =
                 BaseRecord::with_opaque_to(topic, sent).key(key.as_str()).payload(submission.document.as_ref());
-            self.send(record.headers(headers));
+            self.producer.send(record.headers(headers));
         }
         let records = batch.len();
         async move { published(records, &publication.ended(ended).await?) }.boxed()
@@ -208,21 +184,13 @@ impl Publisher {
         if !self.accepted.has_room(batch.len()) {
             return Err(PublishError::Full);
         }
+        self.producer.stands()?;
         let bytes: usize = batch.iter().map(|submission| submission.document.len().saturating_add(RECORD_BYTES)).sum();
         let room = u32::try_from(bytes).map_err(|_| PublishError::Full)?;
         Arc::clone(&self.room).try_acquire_many_owned(room).map_err(|cause| match cause {
             TryAcquireError::NoPermits => PublishError::Full,
             TryAcquireError::Closed => PublishError::Closed,
         })
-    }
-
-    /// Hands one record over; its publication is told how it ends.
-    pub fn send(&self, record: BaseRecord<'_, str, [u8], Box<Sent>>) {
-        if let Err((cause, record)) = self.producer.send(record) {
-            let sent = record.delivery_opaque;
-            sent.publication.fail(sent.place, cause);
-            sent.publication.one_less();
-        }
     }
 }
 
