@@ -6,10 +6,12 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::SOON;
+use crate::harness::cluster::Cluster;
 use crate::harness::node::until;
-use crate::harness::on_topic::{OnTopic, received, tasks};
+use crate::harness::on_topic::{OnTopic, flags, received, tasks};
 use crate::harness::topic::{Record, Topic};
 use crate::harness::{Receiver, length};
+use crate::services::{kafka, postgres};
 
 /// A dead letter carries its record, a very large one the beginning of it.
 fn is_of(letter: &Record, value: &[u8]) -> bool {
@@ -83,6 +85,30 @@ fn poison_is_a_dead_letter_with_its_reason_once() {
     let calls = received(&receiver);
     assert!(calls.len() == good.len() && calls.values().all(|calls| *calls == 1));
     assert_eq!(on.cluster.counts(0)["succeeded"], good.len());
+}
+
+/// The topic of the dead letters is another's and takes less than the largest of them.
+#[test]
+fn a_dead_letter_that_is_refused_keeps_no_other_back() {
+    let (Some(server), Some(database)) = (kafka::server(), postgres::server()) else { return };
+    let (topic, brokers) = (server.topic(), server.brokers());
+    let dead = Topic::new(&brokers, &format!("{topic}.dead"));
+    dead.make_with(&[("max.message.bytes", "150000")]);
+    let cluster = Cluster::with(database, 1, &flags(&brokers, &topic));
+    let on = OnTopic { cluster, topic, brokers };
+    // Nothing that compression makes any smaller.
+    let large: Vec<u8> = (0..40_000).flat_map(|_| Uuid::new_v4().into_bytes()).collect();
+    let key = Uuid::now_v7().to_string();
+    until("the topic is there", SOON, || !on.reads(0).is_empty());
+    on.topic().put([b"1".as_slice(), &large, b"2", &large, b"3"].map(|value| (Some(key.as_str()), Some(value))));
+    until("all of it is buried", SOON, || on.dead_letters() == 5);
+    let left = || on.number("SELECT 'left' AS name, count(*) AS number FROM dead_letter WHERE NOT published");
+    until("none is left", SOON, || left() == 0);
+    let records = dead.records(5);
+    let mut sizes: Vec<usize> = records.iter().map(|one| one.value.as_deref().unwrap_or_default().len()).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 1, 1, 100_000, 100_000], "each once, the large ones by their beginnings");
+    assert_eq!(records.iter().filter(|one| one.header("truncated").is_some() && is_of(one, &large)).count(), 2);
 }
 
 fn each_has_its_own(poison: &[Poison], mut dead: Vec<Record>) {
