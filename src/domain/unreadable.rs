@@ -3,6 +3,8 @@
 use serde_path_to_error::{Path, Segment};
 
 use super::invalid::{Invalid, pointer_part};
+use super::limits::{AHEAD_MAX, ATTEMPTS_MAX, BACKOFF_MAX, PRIORITY_MAX, TIMEOUT_MS};
+use super::time::millis_of;
 
 /// What a document may be.
 pub const ALLOWED: &str = "a JSON object with the fields of a task";
@@ -35,17 +37,31 @@ pub fn unreadable(path: &Path, message: &str) -> Invalid {
     match told.rsplit_once(", expected ") {
         Some((value, expected)) => {
             let value = value.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
-            Invalid::new(pointer_of(path), in_words(value), in_words(expected))
+            let pointer = pointer_of(path);
+            let allowed = range(&pointer).unwrap_or_else(|| in_words(expected).to_owned());
+            Invalid::new(pointer, in_words(value), allowed)
         }
         None => Invalid::new(pointer_of(path), message, ALLOWED),
     }
 }
 
+/// What a field of numbers takes, which the reader does not know.
+fn range(pointer: &str) -> Option<String> {
+    Some(match pointer {
+        "/delay_ms" => format!("0 to {} (10 years)", millis_of(AHEAD_MAX)),
+        "/timeout_ms" => format!("{} to {}", TIMEOUT_MS.start(), TIMEOUT_MS.end()),
+        "/priority" => format!("0 to {PRIORITY_MAX}"),
+        "/retry/max_attempts" => format!("1 to {ATTEMPTS_MAX}"),
+        "/retry/initial_ms" | "/retry/max_ms" => format!("0 to {}", millis_of(BACKOFF_MAX)),
+        "/retry/factor" => "1 to 100".to_owned(),
+        "/retry/jitter" => "0 to 1".to_owned(),
+        _ => return None,
+    })
+}
+
 /// The reader's own words for types, in JSON's.
 fn in_words(told: &str) -> &str {
     match told {
-        "u64" => "a whole number from 0 on",
-        "f64" => "a number",
         "a map" => "a JSON object",
         "sequence" => "an array",
         "map" => "an object",
@@ -80,13 +96,18 @@ mod tests {
         for (json, pointer, value, allowed) in [
             ("", "", "empty", ALLOWED),
             ("[1]", "", "[1]", ALLOWED),
-            (r#"{"delay_ms": "soon"}"#, "/delay_ms", "string \"soon\"", "a whole number from 0 on"),
-            (r#"{"priority": -1}"#, "/priority", "integer `-1`", "a whole number from 0 on"),
-            (r#"{"retry": {"factor": "2"}}"#, "/retry/factor", "string \"2\"", "a number"),
+            (r#"{"delay_ms": "soon"}"#, "/delay_ms", "string \"soon\"", "0 to 316224000000 (10 years)"),
+            (r#"{"priority": -1}"#, "/priority", "integer `-1`", "0 to 9"),
+            (r#"{"retry": {"factor": "2"}}"#, "/retry/factor", "string \"2\"", "1 to 100"),
             (r#"{"labels": ["a"]}"#, "/labels", "an array", "a JSON object of texts"),
             (r#"{"delay_ms": 1}"#, "/target", "missing", "a value: this field must be given"),
             (r#"{"delay_ms": 1, "delay_ms": 2}"#, "/delay_ms", "given twice", "each field once"),
-            (r#"{"delay_ms": "a, expected b"}"#, "/delay_ms", "string \"a, expected b\"", "a whole number from 0 on"),
+            (
+                r#"{"delay_ms": "a, expected b"}"#,
+                "/delay_ms",
+                "string \"a, expected b\"",
+                "0 to 316224000000 (10 years)",
+            ),
             (
                 r#"{"retry": {"a, expected b\u0000": 1}}"#,
                 "/retry/a, expected b\\u{0}",
