@@ -95,7 +95,7 @@ fn named_clusters_are_read_from_flags_environment_and_file() {
         ("kafka_target_topic", vec!["east/orders"]),
         ("kafka_property", vec!["west/sasl.password=***"]),
     ] {
-        assert_eq!(settings[key]["value"], value.into(), "{key}");
+        assert_eq!(settings[key]["value"], serde_json::Value::from(value), "{key}");
     }
     let mut command = program(&["node", "--kafka-target-topic", "north/orders"]);
     command.env("TASK_SCHEDULER_KAFKA_TARGET_CLUSTER", "west=a:1;b:2,east=c:3");

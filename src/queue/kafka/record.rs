@@ -8,7 +8,7 @@ use crate::domain::document::{Document, Received};
 use crate::domain::invalid::legible;
 use crate::domain::kafka_topics::KafkaTopics;
 use crate::domain::limits::SUBMISSION_BYTES_MAX;
-use crate::domain::{Invalid, NewTask, Target, TaskId, Timestamp};
+use crate::domain::{NewTask, Target, TaskId, Timestamp};
 
 /// The header by which a node says when it received a submission, in microseconds since 1970: what `delay_ms` counts from.
 pub const RECEIVED_AT: &str = "task-scheduler-received-at";
