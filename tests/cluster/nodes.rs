@@ -98,6 +98,8 @@ fn many_of_one_instant(shape: Shape, cluster: &Cluster) {
     let late_ms = |call: &Call| (DateTime::<Utc>::from(call.at) - due).num_nanoseconds().unwrap() as f64 / 1e6;
     let mut late: Vec<f64> = receiver.calls().iter().map(late_ms).collect();
     late.sort_by(f64::total_cmp);
+    let told = |call: &Call| DateTime::parse_from_rfc3339(call.header("x-task-run-at").unwrap()).unwrap();
+    assert!(receiver.calls().iter().all(|call| told(call) == due), "the instant that was asked for");
     let calls = received(&receiver);
     assert_eq!(calls.len(), TASKS);
     assert!(calls.values().all(|calls| *calls == 1), "each once");

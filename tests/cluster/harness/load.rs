@@ -132,7 +132,7 @@ impl Shared {
                 (node, left) = (answered, Instant::now());
             }
             // One slow answer is made up for at once, an outage is not: that would be another load.
-            next = (next + PAUSE).max(Instant::now() - PAUSE);
+            next = (next + PAUSE).max(Instant::now().checked_sub(PAUSE).unwrap());
             std::thread::sleep(next.saturating_duration_since(Instant::now()));
             pace.batches += 1;
             pace.lasted += began.elapsed().saturating_sub(in_vain);
