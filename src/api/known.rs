@@ -75,3 +75,41 @@ impl KnownIds {
         *self.rest_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.clock.mono().plus(REST));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{fake, submission};
+    use crate::domain::Timestamp;
+    use crate::queue::Published;
+    use crate::store::postgres::PostgresStore;
+
+    const ID: &str = "0199c0de-0000-7000-8000-000000000001";
+
+    /// With an id of its own, or under this key.
+    fn submitted(key: Option<&str>, priority: u8) -> Submission {
+        let id = if key.is_none() { format!(r#""id": "{ID}", "#) } else { String::new() };
+        let json = format!(r#"{{{id}"delay_ms": 1, "target": {{"type": "log"}}, "priority": {priority}}}"#);
+        submission::checked(json.into(), key, Timestamp::from_micros(0), None).unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_what_is_stored_with_another_document_conflicts() {
+        let (api, _folder) = fake::api(Ok(Published::Queued));
+        let known = KnownIds::new(Clock::new());
+        let batch = [submitted(None, 0), submitted(None, 1), submitted(Some("k"), 0), submitted(Some("k"), 1)];
+        assert_eq!(known.conflicts(&api.store, &batch).await, [false; 4], "nothing is stored");
+        let stored = [batch[0].task.clone(), batch[3].task.clone()];
+        api.store.ingest(&stored).unwrap();
+        assert_eq!(known.conflicts(&api.store, &batch).await, [false, true, true, false]);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_away_keeps_nothing_from_the_topic() {
+        let store: Arc<dyn Store> = Arc::new(PostgresStore::new("postgres://nobody@127.0.0.1:1/none", 1));
+        let known = KnownIds::new(Clock::new());
+        assert!(!known.rests());
+        assert_eq!(known.conflicts(&store, &[submitted(None, 0)]).await, [false]);
+        assert!(known.rests(), "and for a while nobody waits for it again");
+    }
+}

@@ -30,8 +30,33 @@ fn what_was_accepted_is_never_unknown_where_it_was() {
         let found = http::get(&on.cluster.nodes[0].url(&format!("/v1/tasks/{id}")));
         let state = found.json()["state"].clone();
         assert!(found.status == 200 && (state == "accepted" || state == "scheduled"), "{}", found.json());
+        assert_eq!(ask_of(&on, &id), (200, 409));
     }
     until("all are stored", SOON, || on.cluster.counts(0)["scheduled"] == 50);
+}
+
+/// The attempts of a task, and a resolution of it.
+fn ask_of(on: &OnTopic, id: &str) -> (u16, u16) {
+    let url = |call: &str| on.cluster.nodes[0].url(&format!("/v1/tasks/{id}/{call}"));
+    (http::get(&url("attempts")).status, http::post_json(&url("resolve"), &json!({"state": "failed"})).status)
+}
+
+#[test]
+fn what_was_cancelled_right_after_its_submission_is_shown_so() {
+    let Some(on) = OnTopic::start(1) else { return };
+    let document = json!({"delay_ms": 60_000, "target": {"type": "log"}});
+    let mut unstored = 0;
+    for _ in 0..50 {
+        let answer = http::post_json(&on.cluster.nodes[0].url("/v1/tasks"), &document);
+        let url = on.cluster.nodes[0].url(&format!("/v1/tasks/{}", answer.json()["id"].as_str().unwrap()));
+        let cancelled = http::request("DELETE", &url, &[("content-type", "application/json")], b"");
+        assert!(matches!(cancelled.status, 200 | 202), "{}", cancelled.json());
+        unstored += usize::from(cancelled.status == 202);
+        let found = http::get(&url);
+        assert_eq!((found.status, &found.json()["state"]), (200, &json!("cancelled")), "{}", found.json());
+    }
+    println!("{unstored} of 50 were not stored when they were cancelled");
+    until("all are stored", SOON, || on.cluster.counts(0)["cancelled"] == 50);
 }
 
 #[test]
