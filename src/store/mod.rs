@@ -97,7 +97,12 @@ pub trait Store: Send + Sync + 'static {
     fn ingest_from(&self, stretch: &Stretch) -> Result<Option<Vec<Ingested>>>;
     /// How far each partition of a topic was ingested: (partition, next offset).
     fn offsets(&self, topic_id: &str) -> Result<Vec<(i32, i64)>>;
-    /// Has a topic read from these offsets on, whatever was ingested: for an operator.
+    /// Notes that a partition is not read any more, if its stored offset is still this one: from then on nothing of it is
+    /// taken in until an operator has set its offset. False: the offset is another by now.
+    fn stop_reading(&self, stopped: &StoppedPartition) -> Result<bool>;
+    /// The partitions of a topic that are not read any more.
+    fn stopped(&self, topic_id: &str) -> Result<Vec<StoppedPartition>>;
+    /// Has a topic read from these offsets on, whatever was ingested and whatever was stopped: for an operator.
     fn set_offsets(&self, positions: &Positions) -> Result<()>;
     /// Dead letters that were not published to their topic yet, the oldest first, with their numbers: as many as fit into
     /// memory well, of each no more than one byte beyond [`crate::domain::limits::LETTER_BYTES_MAX`].

@@ -216,6 +216,19 @@ impl OffsetMove {
     }
 }
 
+/// A partition that is not read any more until an operator says from where: the brokers do not have its next record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoppedPartition {
+    /// The topic's id.
+    pub topic_id: String,
+    /// The partition.
+    pub partition: i32,
+    /// Its stored offset.
+    pub next: i64,
+    /// Why.
+    pub reason: String,
+}
+
 /// A record that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use task_scheduler::domain::NewTask;
 use task_scheduler::domain::limits::LETTER_BYTES_MAX;
 use task_scheduler::domain::{Misfire, State};
-use task_scheduler::store::{Change, DeadLetter, Ingested, OffsetMove, Positions, Stretch, UnseenCancel};
+use task_scheduler::store::{
+    Change, DeadLetter, Ingested, OffsetMove, Positions, StoppedPartition, Stretch, UnseenCancel,
+};
 
 use crate::fixtures::{Fixture, id, succeeded, task};
 
@@ -108,6 +110,24 @@ fn stretch(offset: OffsetMove, tasks: &[NewTask]) -> Stretch {
     let first = offset.to - i64::try_from(tasks.len()).unwrap();
     let records = (first..).zip(tasks).map(|(at, _)| (at, vec![1, 2])).collect();
     Stretch { offset, tasks: tasks.to_vec(), records, letters: Vec::new() }
+}
+
+pub fn a_stopped_partition_is_not_taken_in_until_its_offset_is_set(fixture: &Fixture) {
+    let store = fixture.store();
+    let (topic_id, reason) = ("topic-a".to_owned(), "the brokers have 0 to 2".to_owned());
+    let stop = |next| StoppedPartition { topic_id: topic_id.clone(), partition: 0, next, reason: reason.clone() };
+    assert!(!store.stop_reading(&stop(3)).unwrap(), "nothing is stored yet");
+    store.ingest_from(&stretch(offset(0, None, 3), &[task(1)])).unwrap().unwrap();
+    store.ingest_from(&stretch(offset(1, None, 3), &[task(2)])).unwrap().unwrap();
+    assert!(!store.stop_reading(&stop(2)).unwrap(), "another node has moved it");
+    assert_eq!(store.stopped("topic-a").unwrap(), []);
+    assert!(store.stop_reading(&stop(3)).unwrap());
+    assert_eq!((store.stopped("topic-a").unwrap(), store.stopped("topic-b").unwrap()), (vec![stop(3)], vec![]));
+    assert_eq!(store.ingest_from(&stretch(offset(0, Some(3), 4), &[task(3)])).unwrap(), None, "it is stopped");
+    assert!(store.ingest_from(&stretch(offset(1, Some(3), 4), &[task(3)])).unwrap().is_some());
+    store.set_offsets(&Positions { topic_id: topic_id.clone(), ends: vec![(0, 0)] }).unwrap();
+    assert_eq!(store.stopped("topic-a").unwrap(), []);
+    assert!(store.ingest_from(&stretch(offset(0, Some(0), 1), &[task(4)])).unwrap().is_some());
 }
 
 pub fn an_offset_moves_only_from_where_it_was_expected(fixture: &Fixture) {

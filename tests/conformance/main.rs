@@ -64,6 +64,7 @@ macro_rules! suite {
                 an_empty_batch_is_nothing,
                 what_has_ended_is_never_scheduled_again_by_a_redelivery,
                 what_is_dispatched_is_not_scheduled_by_a_redelivery,
+                a_stopped_partition_is_not_taken_in_until_its_offset_is_set,
                 an_offset_moves_only_from_where_it_was_expected,
                 a_topic_made_anew_begins_anew,
                 what_cannot_be_read_is_kept_once_with_its_reason,

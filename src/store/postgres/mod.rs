@@ -39,14 +39,14 @@ use super::key::Key;
 use super::records::{
     Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Filter, Generation, GenerationLoad, Hint, Ingested,
     NewGeneration, Order, Positions, Recovered, Report, Reported, Resolution, Settled, Settlement, StartRecord,
-    Stretch, TakeOver, Term, UnseenCancel,
+    StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
 };
 use super::{Hear, Result, Store, StoreError, limit_of};
 use crate::domain::figures::Minute;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Task, TaskId, Timestamp};
 
 /// The schema this program knows; see `schema_version` in the migrations.
-pub const SCHEMA: i32 = 3;
+pub const SCHEMA: i32 = 4;
 
 /// The cluster's store.
 pub struct PostgresStore {
@@ -232,6 +232,14 @@ impl Store for PostgresStore {
 
     fn set_offsets(&self, positions: &Positions) -> Result<()> {
         self.connections.run(|c| topic::set_offsets(c, positions))
+    }
+
+    fn stop_reading(&self, stopped: &StoppedPartition) -> Result<bool> {
+        self.connections.run(|c| topic::stop_reading(c, stopped))
+    }
+
+    fn stopped(&self, topic_id: &str) -> Result<Vec<StoppedPartition>> {
+        self.connections.run(|c| topic::stopped(c, topic_id))
     }
 
     fn unpublished(&self, limit: usize) -> Result<Vec<(i64, DeadLetter)>> {

@@ -37,7 +37,7 @@ use presence::Presence;
 use super::records::{
     Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Filter, Generation, GenerationLoad, Ingested,
     NewGeneration, Order, Positions, Recovered, Report, Reported, Resolution, Settled, Settlement, Standing,
-    StartRecord, Stretch, TakeOver, Term, UnseenCancel,
+    StartRecord, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
 };
 use super::{Hear, Result, Store, limit_of};
 use crate::clock::Clock;
@@ -45,7 +45,7 @@ use crate::domain::figures::Minute;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Task, TaskId, Timestamp};
 
 /// The schema this program knows; see `schema_version` in the migrations.
-pub const SCHEMA: i32 = 3;
+pub const SCHEMA: i32 = 4;
 
 /// The database's name in its folder.
 pub const DATABASE_FILE: &str = "task-scheduler.db";
@@ -176,6 +176,14 @@ impl Store for SqliteStore {
 
     fn set_offsets(&self, positions: &Positions) -> Result<()> {
         self.connections.write(|c| topic::set_offsets(c, positions))
+    }
+
+    fn stop_reading(&self, stopped: &StoppedPartition) -> Result<bool> {
+        self.connections.write(|c| topic::stop_reading(c, stopped))
+    }
+
+    fn stopped(&self, topic_id: &str) -> Result<Vec<StoppedPartition>> {
+        self.connections.read(|c| topic::stopped(c, topic_id))
     }
 
     fn unpublished(&self, limit: usize) -> Result<Vec<(i64, DeadLetter)>> {

@@ -135,6 +135,7 @@ diesel::table! {
         topic_id -> Text,
         topic_partition -> Integer,
         next_offset -> BigInt,
+        stopped -> Nullable<Text>,
     }
 }
 

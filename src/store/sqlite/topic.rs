@@ -10,7 +10,7 @@ use super::value::Value;
 use crate::domain::Timestamp;
 use crate::store::row::unreadable;
 use crate::store::statement::{Words, statement};
-use crate::store::{DeadLetter, Ingested, LETTER_BYTES_READ, LETTERS_BYTES_READ, Positions, Result, Stretch};
+use crate::store::{DeadLetter, Ingested, LETTER_BYTES_READ, LETTERS_BYTES_READ, Positions, Result, StoppedPartition, Stretch};
 
 /// Takes a stretch in, if its partition's offset is still the expected one.
 pub fn ingest_from(c: &mut SqliteConnection, stretch: &Stretch, now: Timestamp) -> Result<Option<Vec<Ingested>>> {
@@ -25,9 +25,12 @@ pub fn ingest_from(c: &mut SqliteConnection, stretch: &Stretch, now: Timestamp) 
             ))
             .on_conflict_do_nothing()
             .execute(c)?,
-        Some(from) => diesel::update(ingest_offset::table.find(key).filter(ingest_offset::next_offset.eq(from)))
-            .set(ingest_offset::next_offset.eq(offset.to))
-            .execute(c)?,
+        Some(from) => {
+            let expected = ingest_offset::next_offset.eq(from).and(ingest_offset::stopped.is_null());
+            diesel::update(ingest_offset::table.find(key).filter(expected))
+                .set(ingest_offset::next_offset.eq(offset.to))
+                .execute(c)?
+        }
     };
     if moved == 0 {
         return Ok(None);
@@ -46,7 +49,27 @@ pub fn offsets(c: &mut SqliteConnection, topic_id: &str) -> Result<Vec<(i32, i64
         .load(c)?)
 }
 
-/// Sets offsets, whatever they were.
+/// Notes that a partition is not read any more.
+pub fn stop_reading(c: &mut SqliteConnection, stopped: &StoppedPartition) -> Result<bool> {
+    let row = ingest_offset::table.find((&stopped.topic_id, stopped.partition));
+    let changed = diesel::update(row.filter(ingest_offset::next_offset.eq(stopped.next)))
+        .set(ingest_offset::stopped.eq(&stopped.reason))
+        .execute(c)?;
+    Ok(changed > 0)
+}
+
+/// What is not read any more.
+pub fn stopped(c: &mut SqliteConnection, topic_id: &str) -> Result<Vec<StoppedPartition>> {
+    let rows: Vec<(i32, i64, String)> = ingest_offset::table
+        .filter(ingest_offset::topic_id.eq(topic_id).and(ingest_offset::stopped.is_not_null()))
+        .select((ingest_offset::topic_partition, ingest_offset::next_offset, ingest_offset::stopped.assume_not_null()))
+        .order(ingest_offset::topic_partition)
+        .load(c)?;
+    let one = |(partition, next, reason)| StoppedPartition { topic_id: topic_id.to_owned(), partition, next, reason };
+    Ok(rows.into_iter().map(one).collect())
+}
+
+/// Sets offsets, whatever they were; what was stopped is read again, since the new row has nothing of the old one.
 pub fn set_offsets(c: &mut SqliteConnection, positions: &Positions) -> Result<()> {
     for (partition, next) in &positions.ends {
         diesel::replace_into(ingest_offset::table)
