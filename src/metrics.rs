@@ -103,6 +103,8 @@ pub struct Metrics {
     pub clock_steps: IntCounter,
     /// Submissions that wait for their commit.
     pub queue_depth: IntGauge,
+    /// Partitions of this node's share of the topic that are not read until an operator says from where.
+    pub stopped_partitions: IntGauge,
     /// Calls under way.
     pub calls: IntGauge,
     master: IntGauge,
@@ -131,6 +133,10 @@ impl Metrics {
             claim: made.histogram("claim_seconds", "Time of one claim transaction.")?,
             clock_steps: made.counter("database_clock_steps_total", "Times the database's clock was set.")?,
             queue_depth: made.gauge("queue_depth", "Submissions that wait for their commit.")?,
+            stopped_partitions: made.gauge(
+                "stopped_partitions",
+                "Partitions of this node's share of the submission topic that are not read until an operator sets their offsets.",
+            )?,
             calls: made.gauge("calls_in_flight", "Calls under way.")?,
             master: made.gauge("master", "1 while this node may claim as master, by its own clock.")?,
             mastership: Mutex::default(),

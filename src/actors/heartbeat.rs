@@ -46,7 +46,7 @@ impl Heartbeat {
         let (parts, set) = (self.parts.clone(), self.set.clone());
         let beaten = blocking(move || {
             let offset_us = sample(&*parts.store, &parts.database_clock)?;
-            let reads_topic = parts.kafka.as_ref().is_some_and(|kafka| kafka.is_in_reach());
+            let reads_topic = parts.kafka.as_ref().is_some_and(|kafka| kafka.can_read());
             let beat = Beat { free_slots: set.calls.free_slots(), clock_offset_us: offset_us, reads_topic };
             parts.store.beat(set.generation, beat)
         });

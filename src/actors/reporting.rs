@@ -25,6 +25,7 @@ pub fn report(parts: &Parts, generation: GenerationId) -> Result<()> {
         queue_lag: lag.records,
         queue_age_ms: lag.age_ms,
         queue_retention_ms: kafka.and_then(|kafka| kafka.retention()).map(millis_of),
+        queue_stopped: u64::try_from(kafka.map_or(0, |kafka| kafka.stopped())).unwrap_or(u64::MAX),
         calls: metrics.calls.get(),
         actors: metrics.actor_figures(),
     };

@@ -9,15 +9,19 @@ use crate::domain::GenerationId;
 use crate::domain::liveness::Liveness;
 use crate::domain::share::share;
 use crate::queue::PublishError;
+use crate::queue::kafka::said::Said;
 use crate::queue::kafka::topics::Layout;
 use crate::queue::kafka::{Burial, KafkaQueue, Starts};
-use crate::store::{Generation, Result, Standing};
+use crate::store::{Generation, Result, Standing, StoppedPartition};
 
 /// A generation whose heartbeat has stood still this long has lost its partitions.
 const SILENT: Duration = Duration::from_millis(1_500);
 /// So long at least a cancel is remembered whose task is not stored: a submission that was on its way then has come in, or
 /// its publisher has given it up (after 4 s).
 const REMEMBERED: Duration = Duration::from_mins(2);
+/// A topic that something was ingested from and that has been missing this long was deleted: one by its name that is there
+/// later is another.
+const GONE: Duration = Duration::from_secs(10);
 /// Dead letters published at once.
 const LETTERS_MAX: usize = 100;
 
@@ -30,12 +34,19 @@ pub struct TopicShare {
     first: bool,
     /// Whatever is read is to be read anew, from where the database says.
     anew: bool,
+    said: Said,
+}
+
+/// What the database says of the topic.
+struct Stored {
+    offsets: Vec<(i32, i64)>,
+    stopped: Vec<StoppedPartition>,
 }
 
 impl TopicShare {
     /// Of this generation, which reads nothing yet.
     pub fn new(own: GenerationId) -> Self {
-        Self { own, liveness: Liveness::default(), first: false, anew: true }
+        Self { own, liveness: Liveness::default(), first: false, anew: true, said: Said::default() }
     }
 
     /// A stretch was not stored: what follows it must not be either.
@@ -53,13 +64,20 @@ impl TopicShare {
     /// # Errors
     /// The database does not answer: all goes on as it was.
     pub fn look(&mut self, parts: &Parts, queue: &KafkaQueue) -> Result<()> {
+        if let Some((topic_id, since)) = queue.missing() {
+            return self.miss(parts, queue, &topic_id, since);
+        }
         let Some(layout) = queue.layout() else { return Ok(()) };
+        self.note_lost(parts, queue)?;
         let before = queue.positions();
         let generations = parts.store.generations().inspect_err(|_| self.liveness.start_anew())?;
         let offsets = parts.store.offsets(&layout.topic_id)?;
-        queue.ingested(&offsets);
-        let wanted = self.wanted(parts, &layout, &generations, &offsets);
-        self.first = wanted.partitions.contains_key(&0);
+        let stored = Stored { offsets, stopped: parts.store.stopped(&layout.topic_id)? };
+        queue.ingested(&stored.offsets);
+        let share = self.share(parts, queue, &layout, &generations);
+        self.tell_stopped(parts, queue, &share, &stored.stopped);
+        let wanted = wanted(&layout, &share, &stored);
+        self.first = share.contains(&0);
         let moved = before.is_some_and(|before| {
             // Somebody else has set or moved an offset: nothing of it was under way here, before or after the question.
             let after = queue.positions().unwrap_or_default();
@@ -83,7 +101,8 @@ impl TopicShare {
         Ok(())
     }
 
-    fn wanted(&mut self, parts: &Parts, layout: &Layout, all: &[Generation], offsets: &[(i32, i64)]) -> Starts {
+    /// The partitions that are this node's.
+    fn share(&mut self, parts: &Parts, queue: &KafkaQueue, layout: &Layout, all: &[Generation]) -> Vec<i32> {
         let now = parts.metrics.clock().mono();
         let alive = || all.iter().filter(|generation| generation.standing == Standing::Alive);
         let counters: Vec<_> = alive().map(|generation| (generation.id, generation.counter)).collect();
@@ -92,17 +111,80 @@ impl TopicShare {
             .filter(|one| one.reads_topic && self.liveness.is_alive(one.id, now, SILENT))
             .map(|one| one.id)
             .collect();
-        let stored: BTreeMap<i32, i64> = offsets.iter().copied().collect();
-        let own = share(self.own, &living, layout.partitions);
-        Starts {
-            topic_id: layout.topic_id.clone(),
-            partitions: own.into_iter().map(|partition| (partition, stored.get(&partition).copied())).collect(),
+        if queue.is_aside() && living.iter().any(|one| *one != self.own) {
+            return Vec::new();
+        }
+        share(self.own, &living, layout.partitions)
+    }
+
+    /// The topic does not exist. It may be made if nothing was ever ingested from it: else its records would be taken for
+    /// those that were there before, and passed over.
+    fn miss(&mut self, parts: &Parts, queue: &KafkaQueue, topic_id: &str, since: Duration) -> Result<()> {
+        let offsets = parts.store.offsets(topic_id)?;
+        if offsets.is_empty() {
+            queue.let_make(topic_id);
+            return Ok(());
+        }
+        if since >= GONE && parts.store.stopped(topic_id)?.len() < offsets.len() {
+            for (partition, next) in &offsets {
+                let (topic_id, reason) = (topic_id.to_owned(), "the topic was deleted".to_owned());
+                parts.store.stop_reading(&StoppedPartition { topic_id, partition: *partition, next: *next, reason })?;
+            }
+        }
+        let text = format!(
+            "the submission topic {topic_id} was there, and is not: it is not made anew; see what became of its records, \
+             make it, then `task-scheduler offsets set`"
+        );
+        if self.said.is_due(parts.metrics.clock().mono(), &text) {
+            log::error!("{text}");
+        }
+        Ok(())
+    }
+
+    /// What the brokers have lost is noted in the database, so that nobody reads on whatever the brokers have later.
+    fn note_lost(&mut self, parts: &Parts, queue: &KafkaQueue) -> Result<()> {
+        for lost in queue.lost() {
+            // Not stored from there any more: an operator, or another node, was faster.
+            self.anew |= !parts.store.stop_reading(&lost)?;
+            queue.noted(&lost);
+        }
+        Ok(())
+    }
+
+    /// Once a minute, as long as it lasts.
+    fn tell_stopped(&mut self, parts: &Parts, queue: &KafkaQueue, share: &[i32], stopped: &[StoppedPartition]) {
+        let own = || stopped.iter().filter(|one| share.contains(&one.partition));
+        let count = own().count();
+        queue.set_stopped(count);
+        parts.metrics.stopped_partitions.set(i64::try_from(count).unwrap_or(i64::MAX));
+        if count == 0 {
+            return self.said.over();
+        }
+        let one =
+            |one: &StoppedPartition| format!("{}[{}] at {}: {}", one.topic_id, one.partition, one.next, one.reason);
+        let text = format!(
+            "partitions of the submission topic are not read: {}; see what became of the records, then \
+             `task-scheduler offsets set`",
+            own().map(one).collect::<Vec<_>>().join("; ")
+        );
+        if self.said.is_due(parts.metrics.clock().mono(), &text) {
+            log::error!("{text}");
         }
     }
 
     /// It is this node that publishes dead letters.
     pub fn is_first(&self) -> bool {
         self.first
+    }
+}
+
+/// What is to be read of a share, and from where.
+fn wanted(layout: &Layout, share: &[i32], stored: &Stored) -> Starts {
+    let offsets: BTreeMap<i32, i64> = stored.offsets.iter().copied().collect();
+    let is_read = |partition: &&i32| stored.stopped.iter().all(|one| one.partition != **partition);
+    Starts {
+        topic_id: layout.topic_id.clone(),
+        partitions: share.iter().filter(is_read).map(|one| (*one, offsets.get(one).copied())).collect(),
     }
 }
 

@@ -15,8 +15,8 @@ pub async fn healthz() -> HttpResponse {
 /// `GET /readyz`: it takes submissions and its actors are alive.
 pub async fn readyz(api: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
     api.status.ready().map_err(|reason| Problem::new(Kind::NotReady, reason))?;
-    if api.kafka.as_ref().is_some_and(|kafka| kafka.layout().is_none()) {
-        return Err(Problem::new(Kind::NotReady, "the submission topic was not seen yet"));
+    if let Some(kafka) = &api.kafka {
+        kafka.ready().map_err(|reason| Problem::new(Kind::NotReady, reason))?;
     }
     Ok(HttpResponse::Ok().json(json!({ "status": "ready" })))
 }

@@ -30,6 +30,8 @@ struct Queue {
     oldest_ms: u64,
     /// How long the topic keeps records; null: for ever.
     retention_ms: Option<u64>,
+    /// Partitions of the topic that are not read until an operator says from where.
+    stopped: u64,
 }
 
 /// `GET /v1/stats`.
@@ -81,6 +83,7 @@ fn queue(reports: &[Reported]) -> Queue {
         lag: snapshots().map(|one| one.queue_lag).sum(),
         oldest_ms: snapshots().map(|one| one.queue_age_ms).max().unwrap_or(0),
         retention_ms: snapshots().filter_map(|one| one.queue_retention_ms).min(),
+        stopped: snapshots().map(|one| one.queue_stopped).sum(),
     }
 }
 
@@ -109,7 +112,7 @@ mod tests {
         for (rate, is) in [(rates.started_per_s, 7.0), (rates.stored_per_s, 0.0), (rates.ended_per_s, 3.1)] {
             assert!((rate - is).abs() < 1e-9, "{rate} is {is}");
         }
-        assert_eq!(queue(&all), Queue { depth: 2, lag: 7, oldest_ms: 0, retention_ms: None });
+        assert_eq!(queue(&all), Queue { depth: 2, lag: 7, oldest_ms: 0, retention_ms: None, stopped: 0 });
         assert!(super::rates(&[reported(0, 0, 0)]).started_per_s.abs() < 1e-9, "and divides by no zero");
     }
 }

@@ -130,8 +130,7 @@ async fn cancel_unseen(api: &ApiState, kafka: Arc<KafkaQueue>, id: TaskId) -> Re
     if ended != Change::NotFound {
         return Ok(UnseenCancel::Stored(ended));
     }
-    let ends = crate::actors::blocking(move || Ok(kafka.ends())).await?;
-    let ends = ends.map_err(|cause| {
+    let ends = kafka.ends().await.map_err(|cause| {
         log::warn!("task {id} is not stored and was not cancelled: {cause}");
         Problem::new(Kind::Unavailable, "the task is not stored, and where its topic ends is not known now; try again")
     })?;

@@ -99,7 +99,6 @@ impl Topic {
                     .map_err(|cause| Failure::new(USAGE, cause.to_string()))?,
             ),
         };
-        store.prepare().map_err(|cause| away(cause.to_string()))?;
         Ok(Self { store, id, bounds })
     }
 

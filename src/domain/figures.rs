@@ -127,6 +127,8 @@ pub struct Snapshot {
     pub queue_age_ms: u64,
     /// How long the submission topic keeps records, in milliseconds; absent: for ever, or nobody knows.
     pub queue_retention_ms: Option<u64>,
+    /// Partitions of its share of the topic that are not read until an operator says from where.
+    pub queue_stopped: u64,
     /// Calls under way.
     pub calls: i64,
     /// Its actors.

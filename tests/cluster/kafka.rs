@@ -1,9 +1,11 @@
 //! Submissions through a topic of a real Apache Kafka: each task once, whoever dies and whatever is on the topic.
 
+mod broken;
 mod cut_off;
 mod load;
 mod outage;
 mod poison;
+mod raw;
 mod readers;
 mod same_id;
 

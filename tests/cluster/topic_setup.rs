@@ -48,6 +48,21 @@ fn a_topic_that_may_lose_submissions_is_warned_about() {
 }
 
 #[test]
+fn a_topic_that_somebody_else_has_made_gets_one_for_its_dead_letters() {
+    let (Some(brokers), Some(database)) = (kafka::server(), postgres::server()) else { return };
+    let (name, address) = (brokers.topic(), brokers.brokers());
+    let (topic, dead) = (Topic::new(&address, &name), Topic::new(&address, &format!("{name}.dead")));
+    topic.make();
+    let flags = ["--kafka-brokers", &address, "--submission-topic", &name];
+    let without = Cluster::with(database, 1, &[&flags[..], &["--kafka-create-topics=false"]].concat());
+    let missing = format!("there is no topic {name}.dead");
+    until("it is missed", SOON, || without.nodes[0].log().contains(&missing));
+    assert!(!dead.exists());
+    let _cluster = Cluster::with(database, 1, &flags);
+    until("it is made", SOON, || dead.exists());
+}
+
+#[test]
 fn what_waits_in_the_topic_is_shown_as_lag() {
     let (Some(brokers), Some(database)) = (kafka::server(), postgres::server()) else { return };
     let (name, address) = (brokers.topic(), brokers.brokers());

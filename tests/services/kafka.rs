@@ -197,6 +197,11 @@ impl Server {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
+    /// The file with the first records of a topic's first partition.
+    pub fn records_of(&self, topic: &str) -> PathBuf {
+        self.folder.join(format!("data/{topic}-0/{:0>20}.log", 0))
+    }
+
     /// Back when it is done.
     fn tell(&self, word: &str) {
         let mut keeper = self.keeper.lock().unwrap();

@@ -9,43 +9,50 @@
 //! reading the same stretch twice, on one node or two, has no effect.
 
 mod accepted;
+mod asking;
 mod client;
+mod in_turn;
 mod lag;
 mod letters;
+mod looks;
 mod producer;
 mod publisher;
+mod reach;
 mod reader;
 mod reading;
 mod record;
+pub mod said;
 pub mod topics;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use rdkafka::producer::Producer as _;
 
 use super::{Batch, Polled, PublishError, Published, Queue, Submission};
 use crate::clock::DatabaseClock;
 use crate::config::{KafkaConfig, QueueConfig};
 use crate::domain::kafka_topics::KafkaTopics;
 use crate::domain::{TaskId, Timestamp};
-use crate::store::{DeadLetter, Positions};
+use crate::store::{DeadLetter, Positions, StoppedPartition};
 use accepted::Accepted;
 pub use accepted::Unstored;
+use asking::Asking;
+use in_turn::InTurn;
 use lag::Ends;
 pub use lag::Lag;
 pub use letters::Burial;
 use publisher::Publisher;
+use reach::Reach;
 pub(super) use reading::Hold;
 use reading::Reading;
 pub use reading::Starts;
 use topics::{Layout, Setup};
 
-/// Longest wait for an answer about where the topic ends: shorter than a caller's patience.
-const ANSWER: Duration = Duration::from_secs(4);
+/// Longest wait for an answer about where the topic ends: the question under way and the next one, and shorter than a
+/// caller's patience.
+const ANSWER: Duration = Duration::from_millis(4_200);
 
 /// Why the node has no queue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,27 +64,18 @@ pub struct KafkaQueue {
     config: KafkaConfig,
     publisher: Publisher,
     shared: Arc<Shared>,
+    ends: Arc<InTurn<Result<Positions, String>>>,
 }
 
 /// Between the queue and its reader.
 pub(in crate::queue) struct Shared {
     reading: Reading,
     accepted: Arc<Accepted>,
-    layout: Mutex<Option<Layout>>,
-    in_reach: AtomicBool,
+    reach: Reach,
+    asking: Asking,
     ends: Arc<Ends>,
     /// How the topic is set up, once that is known.
     setup: OnceLock<Setup>,
-}
-
-impl Shared {
-    fn layout(&self) -> Option<Layout> {
-        self.layout.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set_layout(&self, layout: Layout) {
-        *self.layout.lock().unwrap_or_else(PoisonError::into_inner) = Some(layout);
-    }
 }
 
 impl KafkaQueue {
@@ -96,23 +94,66 @@ impl KafkaQueue {
         let shared = Arc::new(Shared {
             reading: Reading::new(queue.bytes_max),
             accepted,
-            layout: Mutex::default(),
-            in_reach: AtomicBool::new(false),
+            reach: Reach::new(clock.clock().clone()),
+            asking: Asking::new(config, clock.clock().clone()).map_err(KafkaError)?,
             ends: Arc::default(),
             setup: OnceLock::new(),
         });
         reader::start(config.clone(), Arc::clone(&shared), clock, topics)?;
-        Ok(Self { config: config.clone(), publisher, shared })
+        Ok(Self { config: config.clone(), publisher, shared, ends: Arc::default() })
     }
 
     /// The topic as it was last seen; `None` before brokers have answered.
     pub fn layout(&self) -> Option<Layout> {
-        self.shared.layout()
+        self.shared.reach.layout()
     }
 
-    /// The brokers have answered the last question about the topic.
-    pub fn is_in_reach(&self) -> bool {
-        self.shared.in_reach.load(Ordering::SeqCst)
+    /// Submissions can be taken. Otherwise why not.
+    ///
+    /// # Errors
+    /// The reason, as a phrase.
+    pub fn ready(&self) -> Result<(), &'static str> {
+        self.shared.reach.ready()
+    }
+
+    /// This node can read the topic: the brokers answer, and no partition is left to others for a while.
+    pub fn can_read(&self) -> bool {
+        self.shared.reach.is_fresh() && !self.is_aside()
+    }
+
+    /// A partition cannot be read here: as long as others read, this node is to leave the topic to them.
+    pub fn is_aside(&self) -> bool {
+        self.shared.reach.is_aside()
+    }
+
+    /// The id of the submission topic if it does not exist, and for how long that has been so.
+    pub fn missing(&self) -> Option<(String, Duration)> {
+        self.shared.reach.missing()
+    }
+
+    /// Nothing was ever ingested from this topic: if it is missing, it may be made.
+    pub fn let_make(&self, topic_id: &str) {
+        self.shared.reach.let_make(topic_id);
+    }
+
+    /// Partitions whose next record the brokers do not have, as long as that is not noted in the database.
+    pub fn lost(&self) -> Vec<StoppedPartition> {
+        self.shared.reach.lost()
+    }
+
+    /// It is noted there, or is not true any more.
+    pub fn noted(&self, lost: &StoppedPartition) {
+        self.shared.reach.noted(lost);
+    }
+
+    /// So many partitions of this node's share are stopped.
+    pub fn set_stopped(&self, stopped: usize) {
+        self.shared.reach.set_stopped(stopped);
+    }
+
+    /// See [`KafkaQueue::set_stopped`].
+    pub fn stopped(&self) -> usize {
+        self.shared.reach.stopped()
     }
 
     /// How far this node's reading is behind at `now`, by the database's clock.
@@ -155,13 +196,24 @@ impl KafkaQueue {
         self.shared.accepted.cancel(id);
     }
 
-    /// Where the topic ends now. Blocks.
+    /// Where the topic ends now. One question at a time, however many want to know.
     ///
     /// # Errors
     /// The brokers do not answer.
-    pub fn ends(&self) -> Result<Positions, String> {
-        let producer = self.publisher.producer().asked();
-        topics::ends(producer.client(), &self.config.submission_topic, ANSWER)
+    pub fn ends(&self) -> BoxFuture<'static, Result<Positions, String>> {
+        if !self.shared.reach.is_fresh() {
+            return std::future::ready(Err("the brokers do not answer".to_owned())).boxed();
+        }
+        let shared = Arc::clone(&self.shared);
+        let told = self.ends.ask(move || shared.asking.ends());
+        async move {
+            match tokio::time::timeout(ANSWER, told).await {
+                Ok(Ok(ends)) => ends,
+                Ok(Err(_)) => Err("the question has failed; the log says more".to_owned()),
+                Err(_) => Err("the brokers did not answer in time".to_owned()),
+            }
+        }
+        .boxed()
     }
 
     /// Puts dead letters on their topic; resolves with the end of each, in their order.

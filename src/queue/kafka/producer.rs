@@ -132,11 +132,6 @@ impl Producer {
         }
     }
 
-    /// The one of now, for questions.
-    pub fn asked(&self) -> Arc<ThreadedProducer<Reports>> {
-        Arc::clone(&self.made().producer)
-    }
-
     fn make_anew(&self) {
         let made = make(&self.settings, &self.accepted);
         let mut place = self.made.write().unwrap_or_else(PoisonError::into_inner);

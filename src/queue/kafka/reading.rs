@@ -141,6 +141,11 @@ impl Reading {
         Some(Starts { topic_id, partitions: free.map(|(id, partition)| (*id, partition.next)).collect() })
     }
 
+    /// What is read; `None` before the first beginning.
+    pub fn topic_id(&self) -> Option<String> {
+        self.state().topic_id.clone()
+    }
+
     /// Each partition's next offset, as if what is being stored now were stored.
     pub fn next_offsets(&self) -> BTreeMap<i32, Option<i64>> {
         self.state().partitions.iter().map(|(id, partition)| (*id, partition.next)).collect()

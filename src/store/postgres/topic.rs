@@ -8,7 +8,9 @@ use super::ingest::ingest;
 use super::value::Value;
 use crate::store::row::unreadable;
 use crate::store::statement::{Words, statement};
-use crate::store::{DeadLetter, Ingested, LETTER_BYTES_READ, LETTERS_BYTES_READ, Positions, Result, StoppedPartition, Stretch};
+use crate::store::{
+    DeadLetter, Ingested, LETTER_BYTES_READ, LETTERS_BYTES_READ, Positions, Result, StoppedPartition, Stretch,
+};
 
 struct FirstOffset;
 

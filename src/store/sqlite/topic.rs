@@ -10,7 +10,9 @@ use super::value::Value;
 use crate::domain::Timestamp;
 use crate::store::row::unreadable;
 use crate::store::statement::{Words, statement};
-use crate::store::{DeadLetter, Ingested, LETTER_BYTES_READ, LETTERS_BYTES_READ, Positions, Result, StoppedPartition, Stretch};
+use crate::store::{
+    DeadLetter, Ingested, LETTER_BYTES_READ, LETTERS_BYTES_READ, Positions, Result, StoppedPartition, Stretch,
+};
 
 /// Takes a stretch in, if its partition's offset is still the expected one.
 pub fn ingest_from(c: &mut SqliteConnection, stretch: &Stretch, now: Timestamp) -> Result<Option<Vec<Ingested>>> {

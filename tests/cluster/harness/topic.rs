@@ -61,6 +61,22 @@ impl Topic {
         producer.flush(PATIENCE).unwrap();
     }
 
+    /// Deletes it; back when the brokers do not know it any more.
+    pub fn delete(&self) {
+        use rdkafka::admin::{AdminClient, AdminOptions};
+        let admin: AdminClient<rdkafka::client::DefaultClientContext> = self.client().create().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(admin.delete_topics(&[&self.name], &AdminOptions::new())).unwrap().remove(0).unwrap();
+        super::node::until("it is deleted", PATIENCE, || !self.exists());
+    }
+
+    /// The brokers know it.
+    pub fn exists(&self) -> bool {
+        let consumer: BaseConsumer = self.client().set("allow.auto.create.topics", "false").create().unwrap();
+        let metadata = consumer.fetch_metadata(Some(&self.name), PATIENCE).unwrap();
+        metadata.topics().iter().any(|one| one.name() == self.name && one.error().is_none())
+    }
+
     /// Makes it, with one partition.
     pub fn make(&self) {
         self.make_with(&[]);
