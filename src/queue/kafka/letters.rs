@@ -75,7 +75,7 @@ impl Publisher {
             let headers =
                 if whole { headers } else { headers.insert(Header { key: "truncated", value: Some("true") }) };
             let record: BaseRecord<'_, str, [u8], _> =
-                BaseRecord::with_opaque_to(topic, Sent::new(&publication, place, None));
+                BaseRecord::with_opaque_to(topic, Box::new(Sent::new(&publication, place, None)));
             self.producer().send(record.key(&letter.origin).payload(value).headers(headers));
         }
         publication.ended(ended).await

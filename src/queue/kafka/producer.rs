@@ -172,7 +172,7 @@ mod tests {
     async fn sent(producer: &Arc<Producer>) -> Result<Failures, PublishError> {
         producer.stands()?;
         let (publication, ended) = Publication::new(1, None);
-        let record = BaseRecord::with_opaque_to("topic", Sent::new(&publication, 0, None));
+        let record = BaseRecord::with_opaque_to("topic", Box::new(Sent::new(&publication, 0, None)));
         producer.send(record.key("key").payload(b"value".as_slice()));
         publication.ended(ended).await
     }

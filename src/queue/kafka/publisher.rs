@@ -41,8 +41,8 @@ pub struct Sent {
 
 impl Sent {
     /// A part of a publication; with an id, it is remembered when it is there.
-    pub fn new(publication: &Arc<Publication>, place: usize, id: Option<TaskId>) -> Box<Self> {
-        Box::new(Self { publication: Arc::clone(publication), place, id })
+    pub fn new(publication: &Arc<Publication>, place: usize, id: Option<TaskId>) -> Self {
+        Self { publication: Arc::clone(publication), place, id }
     }
 
     /// Whose it is.
@@ -167,7 +167,7 @@ impl Publisher {
             let key = id.to_string();
             let at = submission.received_at.micros().to_string();
             let headers = OwnedHeaders::new().insert(Header { key: RECEIVED_AT, value: Some(&at) });
-            let sent = Sent::new(&publication, place, Some(id));
+            let sent = Box::new(Sent::new(&publication, place, Some(id)));
             let record =
                 BaseRecord::with_opaque_to(topic, sent).key(key.as_str()).payload(submission.document.as_ref());
             self.producer.send(record.headers(headers));
