@@ -100,7 +100,7 @@ fn parts(config: &NodeConfig, listener: &TcpListener, calls_runtime: &Runtime) -
     let metrics = Metrics::new(clock.clone()).map_err(setup)?;
     let http = HttpCaller::new(&config.http).map_err(setup)?;
     let address = listener.local_addr().map_err(setup)?;
-    let kafka_caller = has_kafka(config).then(|| KafkaCaller::new(&config.kafka, topics(config), clock.clone()));
+    let kafka_caller = has_kafka(config).then(|| KafkaCaller::new(&config.kafka, topics(config), &clock));
     let database_clock = Arc::new(DatabaseClock::new(clock, clock_map(config)));
     let kafka = kafka(config, &database_clock)?;
     let queue: Arc<dyn Queue> = match &kafka {

@@ -35,8 +35,8 @@ struct Cluster {
 
 impl KafkaCaller {
     /// For the clusters of these settings and these topics. No connection is made yet.
-    pub fn new(config: &KafkaConfig, topics: KafkaTopics, clock: Clock) -> Self {
-        let clusters = config.clusters().into_iter().map(|cluster| Cluster::new(cluster, clock.clone()));
+    pub fn new(config: &KafkaConfig, topics: KafkaTopics, clock: &Clock) -> Self {
+        let clusters = config.clusters().into_iter().map(|cluster| Cluster::new(cluster, clock));
         Self { clusters: clusters.collect(), topics }
     }
 
@@ -53,9 +53,9 @@ impl KafkaCaller {
 }
 
 impl Cluster {
-    fn new(cluster: KafkaCluster<'_>, clock: Clock) -> Self {
+    fn new(cluster: KafkaCluster<'_>, clock: &Clock) -> Self {
         let name = cluster.name.map(str::to_owned);
-        Self { name, producers: Producers::new(cluster, clock.clone()), looks: Looks::new(clock) }
+        Self { name, producers: Producers::new(cluster, clock.clone()), looks: Looks::new(clock.clone()) }
     }
 
     async fn write(&self, task: &ClaimedTask, target: &KafkaTarget) -> Outcome {
@@ -178,7 +178,7 @@ mod tests {
     #[tokio::test]
     async fn without_brokers_nothing_is_sent() {
         let config = KafkaConfig { brokers: "127.0.0.1:1".to_owned(), ..KafkaConfig::default() };
-        let caller = KafkaCaller::new(&config, allowing("orders"), Clock::new());
+        let caller = KafkaCaller::new(&config, allowing("orders"), &Clock::new());
         let mut task = task("http://unused/");
         task.spec.timeout = Duration::from_millis(300);
         task.spec.target = Kind::Kafka(target());
@@ -208,7 +208,7 @@ mod tests {
         let west = KafkaTargetCluster { name: "west".to_owned(), brokers: brokers.bootstrap_servers() };
         let config = KafkaConfig { target_clusters: vec![west], ..KafkaConfig::default() };
         let clusters = vec![ClusterTopics { cluster: Some("west".to_owned()), allowed: vec!["*".to_owned()] }];
-        let caller = KafkaCaller::new(&config, KafkaTopics::new(clusters, vec![]), Clock::new());
+        let caller = KafkaCaller::new(&config, KafkaTopics::new(clusters, vec![]), &Clock::new());
         let mut task = to("orders");
         task.spec.target = Kind::Kafka(KafkaTarget { cluster: Some("west".to_owned()), ..target() });
         assert_eq!(caller.call(&task).await, Outcome::Succeeded);
@@ -225,7 +225,7 @@ mod tests {
         let brokers = MockCluster::new(1).unwrap();
         brokers.create_topic("orders", 1, 1).unwrap();
         let config = KafkaConfig { brokers: brokers.bootstrap_servers(), ..KafkaConfig::default() };
-        (brokers, KafkaCaller::new(&config, allowing("*"), Clock::new()))
+        (brokers, KafkaCaller::new(&config, allowing("*"), &Clock::new()))
     }
 
     fn to(topic: &str) -> ClaimedTask {
@@ -285,7 +285,7 @@ mod tests {
     #[tokio::test]
     async fn calls_without_brokers_share_one_question() {
         let config = KafkaConfig { brokers: "127.0.0.1:1".to_owned(), ..KafkaConfig::default() };
-        let caller = KafkaCaller::new(&config, allowing("*"), Clock::new());
+        let caller = KafkaCaller::new(&config, allowing("*"), &Clock::new());
         let mut task = to("orders");
         task.spec.timeout = Duration::from_millis(400);
         let calls = (0..50).map(|_| caller.call(&task));

@@ -193,14 +193,13 @@ impl Asking {
     fn topic_id(&self, until: Mono) -> Result<String, String> {
         let now = self.clock.mono();
         let known = self.cluster().clone().filter(|(since, _)| now.since(*since) < SAME_CLUSTER);
-        let id = match known {
-            Some((_, id)) => id,
-            None => {
-                let asked = self.client.client().fetch_cluster_id(self.left(until));
-                let id = asked.ok_or("the brokers do not say which cluster they are")?;
-                *self.cluster() = Some((now, id.clone()));
-                id
-            }
+        let id = if let Some((_, id)) = known {
+            id
+        } else {
+            let asked = self.client.client().fetch_cluster_id(self.left(until));
+            let id = asked.ok_or("the brokers do not say which cluster they are")?;
+            *self.cluster() = Some((now, id.clone()));
+            id
         };
         Ok(format!("{id}/{}", self.topic))
     }
