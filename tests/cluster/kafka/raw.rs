@@ -10,14 +10,14 @@ pub fn put(broker: SocketAddr, topic: &str, (key, value): (&[u8], &[u8]), header
     // Produce, version 3; correlation id; no client id; no transaction; all copies; within so many milliseconds.
     request.extend([0, 0, 0, 3, 0, 0, 0, 9, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0x27, 0x10]);
     request.extend(1_i32.to_be_bytes());
-    request.extend((topic.len() as i16).to_be_bytes());
+    request.extend(i16::try_from(topic.len()).unwrap().to_be_bytes());
     request.extend(topic.as_bytes());
     request.extend(1_i32.to_be_bytes());
     request.extend(0_i32.to_be_bytes());
-    request.extend((records.len() as i32).to_be_bytes());
+    request.extend(i32::try_from(records.len()).unwrap().to_be_bytes());
     request.extend(records);
     let mut stream = TcpStream::connect(broker).unwrap();
-    stream.write_all(&(request.len() as i32).to_be_bytes()).unwrap();
+    stream.write_all(&i32::try_from(request.len()).unwrap().to_be_bytes()).unwrap();
     stream.write_all(&request).unwrap();
     let mut length = [0; 4];
     stream.read_exact(&mut length).unwrap();
@@ -39,7 +39,7 @@ fn batch(record: &[u8]) -> Vec<u8> {
     body.extend(record);
     let mut batch = Vec::new();
     batch.extend(0_i64.to_be_bytes());
-    batch.extend((4 + 1 + 4 + body.len() as i32).to_be_bytes());
+    batch.extend((4 + 1 + 4 + i32::try_from(body.len()).unwrap()).to_be_bytes());
     batch.extend((-1_i32).to_be_bytes());
     batch.push(2);
     batch.extend(crc32c(&body).to_be_bytes());
