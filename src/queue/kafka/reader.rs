@@ -272,9 +272,10 @@ impl Reader {
                 log::warn!("{text}");
             }
         }
-        self.waiting_since = if perhaps_others { self.waiting_since.or(Some(now)) } else { None };
-        // Without any answer the node is out of reach anyway.
-        if self.waiting_since.is_some_and(|since| now.since(since) >= LEFT_TO_OTHERS) && self.shared.reach.is_fresh() {
+        // Without any answer the node is out of reach anyway, and when it is back that time does not count.
+        let counts = perhaps_others && self.shared.reach.is_fresh();
+        self.waiting_since = if counts { self.waiting_since.or(Some(now)) } else { None };
+        if self.waiting_since.is_some_and(|since| now.since(since) >= LEFT_TO_OTHERS) {
             log::warn!("partitions {:?} are left to others for a while", self.waiting.keys());
             self.waiting_since = None;
             self.shared.reach.step_aside();
