@@ -1,6 +1,6 @@
 //! KafkaIngest: takes submissions from whichever queue is configured into the task database.
 //!
-//! In: batches of the queue. Out: rows, acknowledgements, a hint to the Dispatcher; of a topic also which partitions are
+//! In: batches of the queue, word that others read something else. Out: rows, acknowledgements, a hint to the Dispatcher; of a topic also which partitions are
 //! read. Owns: this node's share of the topic; an unacknowledged batch belongs to the queue. Never: acknowledges before the
 //! commit.
 
@@ -11,6 +11,7 @@ use actix::prelude::*;
 
 use super::parts::{Parts, blocking};
 use super::set::Set;
+use super::status::ReadersChanged;
 use super::topic_share::{TopicError, TopicShare, publish_dead_letters};
 use super::vital::{Vital, vital_signs};
 use crate::domain::Due;
@@ -30,6 +31,10 @@ pub struct KafkaIngest {
     parts: Parts,
     share: Arc<Mutex<TopicShare>>,
     vital: Vital,
+    /// Until the next look; `None` while one is under way.
+    timer: Option<SpawnHandle>,
+    /// Something changed during the look.
+    again: bool,
 }
 
 #[derive(Message)]
@@ -45,7 +50,8 @@ impl KafkaIngest {
     /// For this set.
     pub fn new(parts: Parts, set: &Set) -> Self {
         let share = Arc::new(Mutex::new(TopicShare::new(set.generation)));
-        Self { vital: Vital::new(ActorName::KafkaIngest, &parts, set), share, parts }
+        let vital = Vital::new(ActorName::KafkaIngest, &parts, set);
+        Self { vital, share, parts, timer: None, again: false }
     }
 
     fn poll(&self) -> impl ActorFuture<Self, Output = ()> + use<> {
@@ -136,7 +142,8 @@ impl KafkaIngest {
                 actor.vital.failed("the share of the topic was not looked at", &cause);
             }
             let lost = locked(&actor.share).is_to_be_read_anew();
-            ctx.notify_later(Look, if lost { SOON } else { LOOK });
+            let at_once = std::mem::take(&mut actor.again);
+            actor.timer = Some(ctx.notify_later(Look, if lost || at_once { SOON } else { LOOK }));
         })
     }
 }
@@ -180,7 +187,22 @@ impl Handler<Look> for KafkaIngest {
     type Result = ();
 
     fn handle(&mut self, _: Look, ctx: &mut Self::Context) {
+        self.timer = None;
         ctx.spawn(self.look());
+    }
+}
+
+impl Handler<ReadersChanged> for KafkaIngest {
+    type Result = ();
+
+    fn handle(&mut self, _: ReadersChanged, ctx: &mut Self::Context) {
+        match self.timer.take() {
+            Some(timer) => {
+                ctx.cancel_future(timer);
+                ctx.notify(Look);
+            }
+            None => self.again = true,
+        }
     }
 }
 

@@ -40,6 +40,11 @@ pub struct Assigned;
 #[rtype(result = "()")]
 pub struct Resigned;
 
+/// Another process reads other partitions of the topic now. A hint.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct ReadersChanged;
+
 /// Whom hints are for, in the set that works.
 pub struct Ears {
     /// The Dispatcher.
@@ -61,6 +66,8 @@ pub struct Status {
     ingested: Notify,
     generation: watch::Sender<Option<GenerationId>>,
     ears: Mutex<Option<Ears>>,
+    /// The KafkaIngest, which begins when the others can be told of what it stores.
+    reader: Mutex<Option<Recipient<ReadersChanged>>>,
 }
 
 impl Status {
@@ -70,9 +77,15 @@ impl Status {
         self.generation.send_replace(Some(generation));
     }
 
+    /// The set reads the topic and takes hints about that too.
+    pub fn reads(&self, reader: Recipient<ReadersChanged>) {
+        *self.reader() = Some(reader);
+    }
+
     /// The set is down.
     pub fn down(&self) {
         self.generation.send_replace(None);
+        *self.reader() = None;
         *self.ears() = None;
     }
 
@@ -142,9 +155,10 @@ impl Status {
             Hint::Assigned(_) => true,
             Hint::Scheduled(first) => ears.woken.try_send(Woken { first: *first }).is_ok(),
             Hint::Resigned => ears.resigned.try_send(Resigned).is_ok(),
+            Hint::Readers => self.tell_reader(),
             Hint::Missed => {
                 let woken = ears.woken.try_send(Woken { first: Timestamp::from_micros(0) }).is_ok();
-                ears.assigned.try_send(Assigned).is_ok() && woken
+                ears.assigned.try_send(Assigned).is_ok() && self.tell_reader() && woken
             }
         };
         if !told {
@@ -160,6 +174,14 @@ impl Status {
     /// Resolves when the queue is closed and everything in it is stored.
     pub async fn wait_ingested(&self) {
         self.ingested.notified().await;
+    }
+
+    fn tell_reader(&self) -> bool {
+        self.reader().as_ref().is_some_and(|reader| reader.try_send(ReadersChanged).is_ok())
+    }
+
+    fn reader(&self) -> std::sync::MutexGuard<'_, Option<Recipient<ReadersChanged>>> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ears(&self) -> std::sync::MutexGuard<'_, Option<Ears>> {

@@ -143,7 +143,8 @@ impl Supervisor {
         let (p, s) = (parts.clone(), set.clone());
         running.add(ActorName::Heartbeat, move || Heartbeat::new(p, s));
         let p = parts.clone();
-        running.add(ActorName::KafkaIngest, move || KafkaIngest::new(p, &set));
+        let ingest = running.add(ActorName::KafkaIngest, move || KafkaIngest::new(p, &set));
+        parts.status.reads(ingest.recipient());
         log::info!("generation {generation} works");
         self.running = Some(running);
     }

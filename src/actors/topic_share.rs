@@ -59,7 +59,8 @@ impl TopicShare {
         self.anew
     }
 
-    /// Looks at nodes and offsets, and has the queue read what is this node's.
+    /// Looks at nodes and offsets, and has the queue read what is this node's. What it leaves, another may read at once: the
+    /// others are told.
     ///
     /// # Errors
     /// The database does not answer: all goes on as it was.
@@ -94,6 +95,9 @@ impl TopicShare {
             }
             self.anew = false;
             queue.read(wanted);
+            if !same {
+                parts.store.tell_readers()?;
+            }
         }
         if self.first {
             parts.store.forget_tombstones(&layout.topic_id, REMEMBERED)?;

@@ -49,6 +49,8 @@ pub trait Store: Send + Sync + 'static {
     fn prepare(&self) -> Result<()>;
     /// Lets `hear` know what other processes do on this database, as long as this store lives. Hints: any may be lost.
     fn listen(&self, hear: Hear);
+    /// Lets other processes know that this one reads other partitions of the topic now.
+    fn tell_readers(&self) -> Result<()>;
     /// The database's clock now.
     fn now(&self) -> Result<Timestamp>;
 

@@ -358,6 +358,8 @@ pub enum Hint {
     Scheduled(Timestamp),
     /// It is master no more.
     Resigned,
+    /// It reads other partitions of the topic, or none any more.
+    Readers,
     /// Some of this may have been told while nobody listened.
     Missed,
 }

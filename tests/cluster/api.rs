@@ -356,7 +356,7 @@ fn the_stats_have_every_state() {
     assert_eq!(stats["tasks"].as_object().unwrap().len(), words.len());
     assert!(words.iter().all(|state| stats["tasks"][state] == 0), "{stats}");
     assert_eq!(stats["lateness_ms"], json!({ "p50": null, "p99": null }));
-    let queue = json!({ "depth": 0, "lag": 0, "oldest_ms": 0, "retention_ms": null });
+    let queue = json!({ "depth": 0, "lag": 0, "oldest_ms": 0, "retention_ms": null, "stopped": 0 });
     assert_eq!((&stats["queue"], &stats["dead_letters"]), (&queue, &json!(0)));
     assert!(stats["rates"].is_object());
 }

@@ -50,6 +50,7 @@ fn written(process: Key, hint: &Hint) -> String {
         }
         Hint::Scheduled(first) => format!("{process} s {}", first.micros()),
         Hint::Resigned => format!("{process} r "),
+        Hint::Readers => format!("{process} p "),
         // Told by a listener to its own process only.
         Hint::Missed => format!("{process} m "),
     }
@@ -68,6 +69,7 @@ fn read(own: Key, payload: &str) -> Option<Hint> {
         }
         ("s", micros) => micros.parse().ok().map(|micros| Hint::Scheduled(Timestamp::from_micros(micros))),
         ("r", _) => Some(Hint::Resigned),
+        ("p", _) => Some(Hint::Readers),
         ("m", _) => Some(Hint::Missed),
         _ => None,
     }
@@ -126,7 +128,13 @@ mod tests {
     fn what_is_told_is_heard_by_others_only() {
         let (me, other) = (Key(Uuid::from_u128(1)), Key(Uuid::from_u128(2)));
         let ids = vec![GenerationId(Uuid::from_u128(7)), GenerationId(Uuid::from_u128(8))];
-        for hint in [Hint::Assigned(ids), Hint::Scheduled(Timestamp::from_micros(-5)), Hint::Resigned, Hint::Missed] {
+        for hint in [
+            Hint::Assigned(ids),
+            Hint::Scheduled(Timestamp::from_micros(-5)),
+            Hint::Resigned,
+            Hint::Readers,
+            Hint::Missed,
+        ] {
             let payload = written(other, &hint);
             assert_eq!(read(me, &payload), Some(hint), "{payload}");
             assert_eq!(read(other, &payload), None);

@@ -126,6 +126,10 @@ impl Store for PostgresStore {
         }
     }
 
+    fn tell_readers(&self) -> Result<()> {
+        self.connections.run(|c| tell(c, self.process, &Hint::Readers))
+    }
+
     fn now(&self) -> Result<Timestamp> {
         self.connections.run(generations::now)
     }
@@ -190,6 +194,7 @@ impl Store for PostgresStore {
         self.connections.write(|c| {
             let back = recovery::drain(c, self.writer(Stream::Other), generation)?;
             self.tell_scheduled(c, &back)?;
+            tell(c, self.process, &Hint::Readers)?;
             Ok(back)
         })
     }

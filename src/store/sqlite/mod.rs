@@ -84,6 +84,10 @@ impl Store for SqliteStore {
         // There is no other process.
     }
 
+    fn tell_readers(&self) -> Result<()> {
+        Ok(())
+    }
+
     fn now(&self) -> Result<Timestamp> {
         Ok(self.clock.wall())
     }
