@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 use crate::clock::Clock;
 use crate::domain::buckets::{BOUNDS_US, Buckets};
 use crate::domain::figures::{ActorFigures, Figures};
-use crate::domain::mastership::Mastership;
+use crate::domain::mastership::{Mastership, Passes};
 use crate::domain::time::{Mono, millis_of};
 
 /// The six actors.
@@ -109,7 +108,7 @@ pub struct Metrics {
     pub calls: IntGauge,
     master: IntGauge,
     mastership: Mutex<Mastership>,
-    passed_ms: AtomicU64,
+    passes: Mutex<Passes>,
     actors: Vec<ActorMetrics>,
 }
 
@@ -140,7 +139,7 @@ impl Metrics {
             calls: made.gauge("calls_in_flight", "Calls under way.")?,
             master: made.gauge("master", "1 while this node may claim as master, by its own clock.")?,
             mastership: Mutex::default(),
-            passed_ms: AtomicU64::new(0),
+            passes: Mutex::default(),
             actors,
             clock,
             registry,
@@ -197,14 +196,9 @@ impl Metrics {
         *self.mastership.lock().unwrap_or_else(PoisonError::into_inner) = mastership;
     }
 
-    /// The Dispatcher has made a whole pass as master.
-    pub fn pass_made(&self, now: Mono) {
-        self.passed_ms.store(millis_of(now.0), Ordering::Relaxed);
-    }
-
-    /// When the Dispatcher has last made a whole pass as master.
-    pub fn last_pass(&self) -> Mono {
-        Mono(Duration::from_millis(self.passed_ms.load(Ordering::Relaxed)))
+    /// How the Dispatcher's passes as master go.
+    pub fn passes(&self) -> MutexGuard<'_, Passes> {
+        self.passes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Everything in the Prometheus text format.

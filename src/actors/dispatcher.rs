@@ -109,11 +109,9 @@ impl Dispatcher {
             Ok((dispatch, passed)) => {
                 self.dispatch = Some(dispatch);
                 self.starved = passed.as_ref().map_or(true, |passed| passed.starved);
+                self.parts.metrics.passes().end(passed.is_ok(), self.parts.metrics.clock().mono());
                 let next = match passed {
-                    Ok(passed) => {
-                        self.parts.metrics.pass_made(self.parts.metrics.clock().mono());
-                        self.announce(epoch, &passed)
-                    }
+                    Ok(passed) => self.announce(epoch, &passed),
                     Err(cause) => self.failed(&cause),
                 };
                 let at_once = self.again || (self.credited && self.starved);

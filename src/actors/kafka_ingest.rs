@@ -35,6 +35,8 @@ pub struct KafkaIngest {
     timer: Option<SpawnHandle>,
     /// Something changed during the look.
     again: bool,
+    /// Dead letters are on their way to their topic.
+    publishing: bool,
 }
 
 #[derive(Message)]
@@ -51,7 +53,7 @@ impl KafkaIngest {
     pub fn new(parts: Parts, set: &Set) -> Self {
         let share = Arc::new(Mutex::new(TopicShare::new(set.generation)));
         let vital = Vital::new(ActorName::KafkaIngest, &parts, set);
-        Self { vital, share, parts, timer: None, again: false }
+        Self { vital, share, parts, timer: None, again: false, publishing: false }
     }
 
     fn poll(&self) -> impl ActorFuture<Self, Output = ()> + use<> {
@@ -121,30 +123,43 @@ impl KafkaIngest {
         }
     }
 
-    /// Has the queue read this node's share of the topic, and publishes dead letters if that is this node's to do.
+    /// Has the queue read this node's share of the topic; then has dead letters published if that is this node's to do.
     fn look(&self) -> impl ActorFuture<Self, Output = ()> + use<> {
         let (parts, share) = (self.parts.clone(), Arc::clone(&self.share));
         let looked = async move {
-            let Some(kafka) = parts.kafka.clone() else { return Ok(()) };
-            let (at, of) = (parts.clone(), Arc::clone(&kafka));
-            let first = blocking(move || {
+            let Some(kafka) = parts.kafka.clone() else { return Ok(false) };
+            blocking(move || {
                 let mut share = locked(&share);
-                share.look(&at, &of)?;
+                share.look(&parts, &kafka)?;
                 Ok(share.is_first())
-            });
-            if first.await? {
-                publish_dead_letters(parts, &kafka).await?;
-            }
-            Ok(())
+            })
+            .await
         };
-        looked.into_actor(self).map(|result: std::result::Result<(), TopicError>, actor: &mut Self, ctx| {
-            if let Err(cause) = result {
-                actor.vital.failed("the share of the topic was not looked at", &cause);
+        looked.into_actor(self).map(|result: Result<bool>, actor: &mut Self, ctx| {
+            match result {
+                Ok(first) if first && !actor.publishing => actor.publish(ctx),
+                Ok(_) => {}
+                Err(cause) => actor.vital.failed("the share of the topic was not looked at", &cause),
             }
             let lost = locked(&actor.share).is_to_be_read_anew();
             let at_once = std::mem::take(&mut actor.again);
             actor.timer = Some(ctx.notify_later(Look, if lost || at_once { SOON } else { LOOK }));
         })
+    }
+
+    /// Brokers that do not take dead letters keep no look waiting.
+    fn publish(&mut self, ctx: &mut Context<Self>) {
+        let Some(kafka) = self.parts.kafka.clone() else { return };
+        self.publishing = true;
+        let parts = self.parts.clone();
+        let published = async move { publish_dead_letters(parts, &kafka).await };
+        let ended = |result: std::result::Result<(), TopicError>, actor: &mut Self, _: &mut Context<Self>| {
+            actor.publishing = false;
+            if let Err(cause) = result {
+                actor.vital.failed("dead letters were not published yet", &cause);
+            }
+        };
+        ctx.spawn(published.into_actor(self).map(ended));
     }
 }
 

@@ -34,9 +34,6 @@ const MARGIN: Duration = crate::config::LEASE_MARGIN;
 /// A Dispatcher that has shown no sign of life for this long (it is asked for one every second) is stuck: a reign without
 /// claims is not prolonged.
 const DISPATCHER_SILENT: Duration = Duration::from_millis(2_500);
-/// A master none of whose passes has gone through for this long gives up: it may reach the database by the lease's
-/// connection alone, and others may do better. Longer than the locks that a pass may have to wait for.
-const NO_PASS: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub struct MasterResolver {
@@ -47,8 +44,6 @@ pub struct MasterResolver {
     lease: LeaseThread,
     flag: Mastership,
     renewed: Mono,
-    /// When this reign began.
-    elected: Mono,
     /// Until the next pass; `None` while one is under way.
     timer: Option<SpawnHandle>,
     /// What was seen of the others; `None` while a recovery is under way.
@@ -78,7 +73,6 @@ impl MasterResolver {
             lease: LeaseThread::start(),
             flag: Mastership::Follower,
             renewed: Mono::default(),
-            elected: Mono::default(),
             timer: None,
             liveness: Some(Liveness::default()),
             anew: false,
@@ -94,7 +88,7 @@ impl MasterResolver {
             flag: self.flag,
             renew: now.since(self.renewed) >= self.parts.config.renew,
             stuck: self.dispatcher_is_stuck(now),
-            idle: now.since(self.parts.metrics.last_pass().max(self.elected)) > NO_PASS,
+            in_vain: self.parts.metrics.passes().are_in_vain(now),
             parts: self.parts.clone(),
         };
         self.lease.ask(move || resolve.run()).into_actor(self).map(move |result, actor, ctx: &mut Context<Self>| {
@@ -145,7 +139,7 @@ impl MasterResolver {
         }
         if begins {
             self.anew = true;
-            self.elected = self.now();
+            self.parts.metrics.passes().begin(self.now());
             // Unless a look is under way.
             if let Some(timer) = self.recovery.take() {
                 ctx.cancel_future(timer);
@@ -187,8 +181,8 @@ struct Resolve {
     renew: bool,
     /// This node could not claim anything.
     stuck: bool,
-    /// It has not done so for long, if it is master.
-    idle: bool,
+    /// If it is master: its reign is of no use.
+    in_vain: bool,
     parts: Parts,
 }
 
@@ -196,7 +190,7 @@ impl Resolve {
     fn run(&self) -> Result<Mastership> {
         let sent = self.parts.metrics.clock().mono();
         match self.flag.epoch_at(sent) {
-            Some(epoch) if self.idle => self.resigned(epoch),
+            Some(epoch) if self.in_vain => self.resigned(epoch),
             Some(_) if self.stuck || !self.renew => Ok(self.flag),
             Some(epoch) => self.renewed(epoch, sent),
             None if self.stuck => Ok(Mastership::Follower),

@@ -31,7 +31,7 @@ impl Recovery {
         liveness.observe(&counters, self.parts.metrics.clock().mono());
         let dead_after = self.parts.config.dead_after;
         // A database that answers but commits nothing stops the counters of all, the master's own too.
-        if liveness.silence(self.fence.generation, asked).is_some_and(|silent| silent >= dead_after / 2) {
+        if liveness.all_stand_still(asked, dead_after / 2) {
             liveness.start_anew();
         }
         let silent = liveness.dead(asked, dead_after);

@@ -102,7 +102,8 @@ impl Supervisor {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 slots: parts.config.slots,
             })?;
-            sample(&*parts.store, &parts.database_clock)
+            // A generation that does not begin leaves nothing behind.
+            sample(&*parts.store, &parts.database_clock).inspect_err(|_| drop(parts.store.farewell(generation)))
         })
         .into_actor(self)
         .map(move |result, actor: &mut Self, ctx| match result {

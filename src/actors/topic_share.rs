@@ -111,14 +111,14 @@ impl TopicShare {
         let alive = || all.iter().filter(|generation| generation.standing == Standing::Alive);
         let counters: Vec<_> = alive().map(|generation| (generation.id, generation.counter)).collect();
         self.liveness.observe(&counters, now);
-        let living: Vec<_> = alive()
-            .filter(|one| one.reads_topic && self.liveness.is_alive(one.id, now, SILENT))
-            .map(|one| one.id)
-            .collect();
-        if queue.is_aside() && living.iter().any(|one| *one != self.own) {
+        let living = || alive().filter(|one| self.liveness.is_alive(one.id, now, SILENT));
+        let readers: Vec<_> = living().filter(|one| one.reads_topic).map(|one| one.id).collect();
+        if queue.is_aside() && readers.iter().any(|one| *one != self.own) {
             return Vec::new();
         }
-        share(self.own, &living, layout.partitions)
+        // Where nobody can read all of it, each tries its share as ever, instead of all of them everything.
+        let ranked = if readers.is_empty() { living().map(|one| one.id).collect() } else { readers };
+        share(self.own, &ranked, layout.partitions)
     }
 
     /// The topic does not exist. It may be made if nothing was ever ingested from it: else its records would be taken for

@@ -14,7 +14,7 @@ use crate::store::{Result, Store, StoreError};
 
 /// Longest wait for the answer. Without one submissions go on: the ingest judges them too, and the topic takes them while the
 /// database is away.
-const WAIT: Duration = Duration::from_millis(500);
+const WAIT: Duration = Duration::from_millis(250);
 /// So long nobody asks after there was no answer.
 const REST: Duration = Duration::from_secs(1);
 /// Most questions at once: each has a thread as long as it lasts, also when nobody waits for its answer any more.

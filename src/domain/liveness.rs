@@ -40,6 +40,11 @@ impl Liveness {
         self.moved.contains(&generation) && self.silence(generation, now).is_some_and(|silent| silent < within)
     }
 
+    /// No counter has moved for so long.
+    pub fn all_stand_still(&self, now: Mono, within: Duration) -> bool {
+        self.seen.values().all(|(_, since)| now.since(*since) >= within)
+    }
+
     /// Those silent for at least `dead_after`. `now`: before the counters were asked for, so that no pause of the observer's
     /// own is counted.
     pub fn dead(&self, now: Mono, dead_after: Duration) -> Vec<GenerationId> {
@@ -88,6 +93,16 @@ mod tests {
         liveness.observe(&[(A, 5), (B, 9)], at(1));
         assert!(liveness.is_alive(A, at(2), lately) && !liveness.is_alive(B, at(2), lately));
         assert!(!liveness.is_alive(A, at(3), lately), "too long ago");
+    }
+
+    #[test]
+    fn where_all_stand_still_it_is_the_database_that_does() {
+        let mut liveness = Liveness::default();
+        liveness.observe(&[(A, 1), (B, 1)], at(0));
+        assert!(!liveness.all_stand_still(at(1), Duration::from_secs(2)));
+        assert!(liveness.all_stand_still(at(2), Duration::from_secs(2)));
+        liveness.observe(&[(A, 2), (B, 1)], at(2));
+        assert!(!liveness.all_stand_still(at(3), Duration::from_secs(2)), "one of them lives");
     }
 
     #[test]

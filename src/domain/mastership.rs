@@ -42,6 +42,37 @@ impl Mastership {
     }
 }
 
+/// A master whose passes have failed for this long may reach the database by its lease's connection alone: others may do
+/// better.
+const FAILING_MAX: Duration = Duration::from_secs(5);
+/// The same where a pass does not come to an end: longer than the database lets a statement take.
+const PASS_MAX: Duration = Duration::from_secs(15);
+
+/// How the passes of a reign go.
+#[derive(Debug, Default)]
+pub struct Passes {
+    ended: Mono,
+    failing_since: Option<Mono>,
+}
+
+impl Passes {
+    /// A reign begins.
+    pub fn begin(&mut self, now: Mono) {
+        *self = Self { ended: now, failing_since: None };
+    }
+
+    /// One has ended, well or not.
+    pub fn end(&mut self, well: bool, now: Mono) {
+        self.ended = now;
+        self.failing_since = if well { None } else { self.failing_since.or(Some(now)) };
+    }
+
+    /// The reign is of no use: none goes through.
+    pub fn are_in_vain(&self, now: Mono) -> bool {
+        self.failing_since.is_some_and(|since| now.since(since) > FAILING_MAX) || now.since(self.ended) > PASS_MAX
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +87,20 @@ mod tests {
         assert_eq!(flag.epoch_at(sent), Some(Epoch(7)));
         assert_eq!(flag.epoch_at(sent.plus(Duration::from_millis(2_499))), Some(Epoch(7)));
         assert_eq!(flag.epoch_at(sent.plus(Duration::from_millis(2_500))), None);
+    }
+
+    #[test]
+    fn a_reign_is_in_vain_when_its_passes_fail_or_do_not_end() {
+        let at = |seconds: u64| Mono(Duration::from_secs(seconds));
+        let mut passes = Passes::default();
+        passes.begin(at(100));
+        assert!(!passes.are_in_vain(at(114)), "slow, but under way");
+        assert!(passes.are_in_vain(at(116)));
+        passes.end(false, at(110));
+        passes.end(false, at(115));
+        assert!(!passes.are_in_vain(at(115)) && passes.are_in_vain(at(116)), "since the first that failed");
+        passes.end(true, at(116));
+        assert!(!passes.are_in_vain(at(121)));
     }
 
     #[test]

@@ -22,6 +22,8 @@ const BACK: Duration = Duration::from_mins(1);
 pub struct Sweep {
     last: Option<Mono>,
     last_whole: Option<Mono>,
+    /// The last one was from the very beginning.
+    is_whole: bool,
     /// No older task is scheduled, as far as is known; `None` as long as nothing is known.
     oldest: Option<Timestamp>,
 }
@@ -36,14 +38,15 @@ impl Sweep {
     pub fn begin(&mut self, now: Mono) -> Option<Key> {
         self.last = Some(now);
         let from = self.oldest.filter(|_| self.last_whole.is_some_and(|last| now.since(last) < WHOLE_EVERY));
-        if from.is_none() {
-            self.last_whole = Some(now);
-        }
+        self.is_whole = from.is_none();
         from.map(|oldest| (oldest, TaskId(uuid::Uuid::nil())))
     }
 
     /// It has found this one first, or none. `now`: by the database's clock.
     pub fn found(&mut self, first: Option<Timestamp>, now: Timestamp) {
+        if self.is_whole {
+            self.last_whole = self.last;
+        }
         let back = now.minus(BACK);
         self.oldest = Some(first.map_or(back, |first| first.min(back)));
     }
@@ -99,5 +102,6 @@ mod tests {
         assert!(sweep.begin(at(36)).is_some());
         sweep.clear();
         assert_eq!(sweep.begin(at(37)), None);
+        assert_eq!(sweep.begin(at(38)), None, "it had no answer");
     }
 }

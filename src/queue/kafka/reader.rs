@@ -10,7 +10,7 @@ use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
 use super::asking::Unknown;
 use super::client::{RECORD_BYTES_MAX, client};
@@ -31,6 +31,8 @@ use crate::store::StoppedPartition;
 const WAIT: Duration = Duration::from_millis(20);
 /// Between two tries to begin with a partition that is not known, or to live again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Between two questions for what is read already.
+const CHECK: Duration = Duration::from_secs(2);
 /// The same after records were damaged on their way: the other partitions stand still meanwhile.
 const AGAIN_DAMAGED: Duration = Duration::from_millis(250);
 /// A partition that others can perhaps read is left to them after this time.
@@ -74,6 +76,7 @@ impl Source {
             waiting_since: None,
             again_at: None,
             not_before: None,
+            checked: Mono::default(),
             paused: false,
             read: TopicPartitionList::new(),
             said: Said::default(),
@@ -146,6 +149,8 @@ struct Reader {
     again_at: Option<Mono>,
     /// Not before this instant anything is begun with, after something went wrong.
     not_before: Option<Mono>,
+    /// When it was last asked for the partitions that are read.
+    checked: Mono,
     paused: bool,
     /// The partitions that it reads.
     read: TopicPartitionList,
@@ -161,6 +166,7 @@ impl Reader {
             self.begun = self.shared.reading.take_begun().or_else(|| self.begun.take());
             self.begin();
             self.begin_waiting();
+            self.check();
             if self.paused && self.shared.reading.has_room() {
                 self.pause(false);
             }
@@ -243,9 +249,27 @@ impl Reader {
         }
         if let Err(cause) = self.assign(&list) {
             log::error!("the submission topic cannot be read now: {cause}");
+            self.not_before = Some(now.plus(AGAIN));
             begin_anew(&self.shared);
         }
         self.tell_troubles(&troubles, perhaps_others);
+    }
+
+    /// A leader that this node alone cannot reach any more gives no error for a partition that is read already.
+    fn check(&mut self) {
+        let now = self.shared.reach.now();
+        if !self.waiting.is_empty() || self.read.count() == 0 || now.since(self.checked) < CHECK {
+            return;
+        }
+        self.checked = now;
+        let read: Vec<i32> = self.read.elements().iter().map(TopicPartitionListElem::partition).collect();
+        let bounds = self.shared.asking.bounds(&read).into_iter();
+        let silent: Vec<String> = bounds
+            .filter_map(|(partition, bounds)| bounds.err().map(|cause| (partition, cause)))
+            .filter(|(_, cause)| *cause != Unknown::NoLeader)
+            .map(|(partition, cause)| format!("{}[{partition}]: {cause}", self.topic))
+            .collect();
+        self.tell_troubles(&silent, !silent.is_empty());
     }
 
     /// Reads these too.
@@ -262,7 +286,7 @@ impl Reader {
         Ok(())
     }
 
-    /// That some could not be begun with; after a while others are to try.
+    /// That some cannot be read; after a while others are to try.
     fn tell_troubles(&mut self, troubles: &[String], perhaps_others: bool) {
         let now = self.shared.reach.now();
         self.again_at = Some(now.plus(AGAIN));
@@ -276,7 +300,7 @@ impl Reader {
         let counts = perhaps_others && self.shared.reach.is_fresh();
         self.waiting_since = if counts { self.waiting_since.or(Some(now)) } else { None };
         if self.waiting_since.is_some_and(|since| now.since(since) >= LEFT_TO_OTHERS) {
-            log::warn!("partitions {:?} are left to others for a while", self.waiting.keys());
+            log::warn!("the submission topic is left to others for a while: {}", troubles.join("; "));
             self.waiting_since = None;
             self.shared.reach.step_aside();
         }

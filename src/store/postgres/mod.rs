@@ -97,6 +97,11 @@ impl PostgresStore {
         self.living.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Its life lock is not asked for any more.
+    fn forget_life(&self, generation: GenerationId) {
+        self.living().retain(|(living, _)| *living != generation);
+    }
+
     /// On the lease's connection. A new one holds no life lock yet, and the session that it replaces may still hold one for a
     /// while: what is not held is asked for each time.
     fn on_lease<T>(&self, work: impl FnOnce(&mut connection::Link) -> Result<T>) -> Result<T> {
@@ -167,7 +172,7 @@ impl Store for PostgresStore {
         self.connections.write(|c| generations::register(c, generation))?;
         self.connections.write(|c| counts::fold(c, self.process))?;
         self.living().push((generation.id, false));
-        self.on_lease(|_| Ok(()))
+        self.on_lease(|_| Ok(())).inspect_err(|_| self.forget_life(generation.id))
     }
 
     fn beat(&self, generation: GenerationId, beat: Beat) -> Result<bool> {
@@ -200,9 +205,8 @@ impl Store for PostgresStore {
     }
 
     fn farewell(&self, generation: GenerationId) -> Result<()> {
-        self.connections.run(|c| generations::farewell(c, generation))?;
-        self.living().retain(|(living, _)| *living != generation);
-        Ok(())
+        self.forget_life(generation);
+        self.connections.run(|c| generations::farewell(c, generation))
     }
 
     fn recover(&self, fence: Fence, dead: GenerationId) -> Result<Option<Recovered>> {

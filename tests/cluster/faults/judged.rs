@@ -42,6 +42,7 @@ fn right() -> Evidence {
         calls: (0..20).map(|n| call(n, 50 * n as u64)).collect(),
         end: at(950),
         states: (0..20).map(|n| (id(n), (2, None))).collect(),
+        stored: (0..20).map(|n| (id(n), at(1))).collect(),
         unknown: [].into(),
         overtaken: 0,
     }
@@ -100,6 +101,11 @@ fn what_no_fault_excuses_is_refused() {
         all.calls[18].at = at(1_001);
     };
     assert!(said(new).contains("New"), "late");
+    let on_the_topic = |all: &mut Evidence| {
+        all.stored.insert(id(18), at(501));
+        all.calls[18].at = at(1_001);
+    };
+    assert!(said(on_the_topic).contains("New"), "answered before, but not stored");
     let silence = |all: &mut Evidence| {
         // Both are claims of the node and may be late, but nothing else is called meanwhile.
         all.calls[14].at = at(1_400);

@@ -214,6 +214,7 @@ impl Field {
             calls: self.receiver.calls(),
             end,
             states: self.look.states(),
+            stored: self.look.stored(),
             unknown: self.look.ids("SELECT id FROM test_unknown"),
             overtaken: self.look.overtaken(),
         }

@@ -66,6 +66,8 @@ pub struct Evidence {
     pub end: SystemTime,
     /// State and last owner of every task.
     pub states: HashMap<Uuid, (i16, Option<Uuid>)>,
+    /// When each came into the database: over a topic that is after its answer, and perhaps after a fault of its reader.
+    pub stored: HashMap<Uuid, SystemTime>,
     /// Every task that ever became unknown.
     pub unknown: HashSet<Uuid>,
     /// Claims of an epoch that were committed when the fence had gone on.
@@ -230,7 +232,7 @@ impl Evidence {
                 let after = task.due.duration_since(since).unwrap_or_default();
                 let new = bars.new.max(bars.held.saturating_sub(after));
                 (Class::Given, if task.answered < since { bars.held } else { new })
-            } else if task.answered < since {
+            } else if task.answered < since && self.stored.get(&id).is_none_or(|stored| *stored < since) {
                 (Class::Stored, bars.stored)
             } else {
                 (Class::New, bars.new)

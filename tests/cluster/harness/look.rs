@@ -89,6 +89,14 @@ struct NumberRow {
     number: i64,
 }
 
+#[derive(QueryableByName)]
+struct InstantRow {
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = BigInt)]
+    at: i64,
+}
+
 fn uuid(text: &str) -> Uuid {
     text.parse().unwrap()
 }
@@ -188,6 +196,15 @@ impl Look {
             "SELECT (SELECT count(*) FROM test_claim WHERE epoch <> fence) + (SELECT count(*) FROM test_claim c \
              JOIN master_term t ON t.epoch = c.epoch + 1 WHERE c.epoch = c.fence AND c.at > t.elected_at)",
         )
+    }
+
+    /// When each task came in, by the database's clock.
+    pub fn stored(&mut self) -> HashMap<Uuid, SystemTime> {
+        let sql = "SELECT id::text AS id, created_at AS at FROM task UNION ALL \
+            SELECT id::text, created_at FROM task_history";
+        let rows: Vec<InstantRow> = diesel::sql_query(sql).load(&mut self.connection).unwrap();
+        let at = |micros: i64| SystemTime::UNIX_EPOCH + Duration::from_micros(micros as u64);
+        rows.iter().map(|row| (uuid(&row.id), at(row.at))).collect()
     }
 
     /// The states of all tasks, as numbers, and who had them last.

@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::alone::alone;
+use crate::harness::cluster::Cluster;
 use crate::harness::node::until;
-use crate::harness::on_topic::OnTopic;
+use crate::harness::on_topic::{OnTopic, flags};
 use crate::harness::stream::{Asked, Stream};
 use crate::harness::tally::{Ledger, Task, judge, spread};
 use crate::harness::{Call, Receiver, http, length};
-use crate::services::kafka;
+use crate::services::{kafka, postgres};
 
 const SOON: Duration = Duration::from_secs(20);
 const RATE: usize = 300;
@@ -137,4 +138,25 @@ fn brokers_that_die_under_load_are_told_of_and_caught_up_with() {
     println!("{} calls while Kafka was away: {}", late.len(), spread(late.clone()));
     assert!(late.len() >= STORED / 2 && late.iter().all(|late| *late <= IN_TIME_MS), "{}", spread(late));
     judge(&format!("Kafka away for {pause:?}"), &on, &ledger, &receiver, None);
+}
+
+#[test]
+fn what_is_submitted_while_the_database_is_away_is_accepted_and_called_later() {
+    let (Some(brokers), Some(database)) = (kafka::server(), postgres::own_server(&[])) else { return };
+    let (address, topic, receiver) = (brokers.brokers(), brokers.topic(), Receiver::start());
+    let cluster = Cluster::with(&database, 1, &flags(&address, &topic));
+    database.kill();
+    let url = cluster.nodes[0].url("/v1/tasks");
+    let mut document = json!({"delay_ms": 0, "target": {"type": "http", "url": receiver.url("/")}});
+    assert_eq!(http::post_json(&url, &document).status, 202);
+    document["id"] = Uuid::now_v7().to_string().into();
+    let asked = Instant::now();
+    assert_eq!(http::post_json(&url, &document).status, 202);
+    println!("a submission whose id nobody could look up was accepted after {:?}", asked.elapsed());
+    assert!(asked.elapsed() <= ANSWERED, "{:?}", asked.elapsed());
+    assert_eq!(receiver.count(), 0, "nothing is called that is not stored");
+    database.restart();
+    receiver.wait_for(2, SOON);
+    until("both have succeeded", SOON, || cluster.counts(0)["succeeded"] == 2);
+    assert_eq!(receiver.count(), 2, "each once");
 }
