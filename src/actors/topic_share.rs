@@ -10,8 +10,7 @@ use crate::domain::liveness::Liveness;
 use crate::domain::share::share;
 use crate::queue::PublishError;
 use crate::queue::kafka::said::Said;
-use crate::queue::kafka::topics::Layout;
-use crate::queue::kafka::{Burial, KafkaQueue, Starts};
+use crate::queue::kafka::{Burial, KafkaQueue, Layout, Starts};
 use crate::store::{Generation, Result, Standing, StoppedPartition};
 
 /// A generation whose heartbeat has stood still this long has lost its partitions.

@@ -15,7 +15,6 @@ use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client::client;
-use super::topics::Layout;
 use crate::clock::Clock;
 use crate::config::KafkaConfig;
 use crate::domain::time::Mono;
@@ -27,6 +26,18 @@ const ANSWER: Duration = Duration::from_secs(2);
 const BOUNDS: Duration = Duration::from_secs(1);
 /// The client library gives the cluster's id as a copy that nobody frees: it is not asked for with every look.
 const SAME_CLUSTER: Duration = Duration::from_mins(1);
+
+/// A topic as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// What its offsets are stored under: the cluster's own id and the topic's name, so that another cluster under the same
+    /// address is another topic. One that was deleted and made again is not told from the one before by this (the client
+    /// library does not give the topic's own id): that is why a partition is stopped for good when its offset is out of
+    /// bounds, and why a topic is never made that something was ingested from.
+    pub topic_id: String,
+    /// Its partitions are 0 to this, without it.
+    pub partitions: i32,
+}
 
 /// The topic, when it was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 
-use super::publisher::{Failures, Publication, Publisher, Sent, is_too_large};
+use super::publication::{Failures, Publication, Sent};
+use super::publisher::{Publisher, is_too_large};
 use super::record::REASON_CHARS_MAX;
 use crate::domain::invalid::legible;
 use crate::domain::limits::LETTER_BYTES_MAX;

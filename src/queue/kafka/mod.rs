@@ -16,6 +16,7 @@ mod lag;
 mod letters;
 mod looks;
 mod producer;
+mod publication;
 mod publisher;
 mod reach;
 mod reader;
@@ -39,6 +40,7 @@ use crate::store::{DeadLetter, Positions, StoppedPartition};
 use accepted::Accepted;
 pub use accepted::Unstored;
 use asking::Asking;
+pub use asking::Layout;
 use in_turn::InTurn;
 use lag::Ends;
 pub use lag::Lag;
@@ -48,7 +50,7 @@ use reach::Reach;
 pub(super) use reading::Hold;
 use reading::Reading;
 pub use reading::Starts;
-use topics::{Layout, Setup};
+use topics::Setup;
 
 /// Longest wait for an answer about where the topic ends: the question under way and the next one, and shorter than a
 /// caller's patience.

@@ -13,17 +13,12 @@ use rdkafka::{ClientConfig, ClientContext};
 use super::KafkaError;
 use super::accepted::Accepted;
 use super::client::{RECORD_BYTES_MAX, client};
-use super::publisher::Sent;
+use super::publication::{DELIVERY, PATIENCE, Sent};
 use crate::clock::Clock;
 use crate::config::KafkaConfig;
 use crate::domain::Mono;
 use crate::queue::PublishError;
 
-/// Longest time until a record is delivered; then its publisher is told to repeat. Below the 5 s within which a caller is
-/// promised an answer.
-const DELIVERY: Duration = Duration::from_secs(4);
-/// The same with what the client library may need to notice.
-pub const PATIENCE: Duration = Duration::from_millis(4_700);
 /// Between two makings: what stops a producer for good (a missing right, say) may last.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -166,7 +161,7 @@ mod tests {
     use rdkafka::mocking::MockCluster;
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-    use super::super::publisher::{Failures, Publication};
+    use super::super::publication::{Failures, Publication};
     use super::*;
 
     async fn sent(producer: &Arc<Producer>) -> Result<Failures, PublishError> {

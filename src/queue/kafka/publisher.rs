@@ -1,23 +1,22 @@
 //! Puts submissions on their topic: idempotent, in batches, answered by the delivery reports.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use super::KafkaError;
 use super::accepted::Accepted;
-use super::producer::{PATIENCE, Producer};
+use super::producer::Producer;
+use super::publication::{Failures, Publication, Sent};
 use super::record::RECEIVED_AT;
 use crate::clock::Clock;
 use crate::config::KafkaConfig;
-use crate::domain::TaskId;
 use crate::queue::{PublishError, Published, Submission};
 
 /// Counted for each record besides its document.
@@ -29,83 +28,6 @@ pub struct Publisher {
     accepted: Arc<Accepted>,
     room: Arc<Semaphore>,
     closed: AtomicBool,
-}
-
-/// One record on its way.
-pub struct Sent {
-    publication: Arc<Publication>,
-    /// Which of its publication's it is.
-    place: usize,
-    id: Option<TaskId>,
-}
-
-impl Sent {
-    /// A part of a publication; with an id, it is remembered when it is there.
-    pub fn new(publication: &Arc<Publication>, place: usize, id: Option<TaskId>) -> Self {
-        Self { publication: Arc::clone(publication), place, id }
-    }
-
-    /// Whose it is.
-    pub fn id(&self) -> Option<TaskId> {
-        self.id
-    }
-
-    /// It is on its topic, with all its copies.
-    pub fn arrived(self) {
-        self.publication.one_less();
-    }
-
-    /// It is perhaps not there.
-    pub fn failed(self, cause: ClientError) {
-        self.publication.fail(self.place, cause);
-        self.publication.one_less();
-    }
-}
-
-/// Some records whose publisher waits.
-pub struct Publication {
-    left: AtomicUsize,
-    failed: Mutex<Failures>,
-    done: Mutex<Option<oneshot::Sender<()>>>,
-    _room: Option<OwnedSemaphorePermit>,
-}
-
-/// Which records of a publication are not known to be on their topic, by their places.
-pub type Failures = BTreeMap<usize, ClientError>;
-
-impl Publication {
-    /// Of so many records. What is returned with it resolves when the last of them has ended.
-    pub fn new(records: usize, room: Option<OwnedSemaphorePermit>) -> (Arc<Self>, oneshot::Receiver<()>) {
-        let (done, ended) = oneshot::channel();
-        // One more than there are: the sender's own, so that it cannot end before all are sent.
-        let left = AtomicUsize::new(records.saturating_add(1));
-        (Arc::new(Self { left, failed: Mutex::default(), done: Mutex::new(Some(done)), _room: room }), ended)
-    }
-
-    fn fail(&self, place: usize, cause: ClientError) {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(place, cause);
-    }
-
-    fn one_less(&self) {
-        if self.left.fetch_sub(1, Ordering::SeqCst) == 1
-            && let Some(done) = self.done.lock().unwrap_or_else(PoisonError::into_inner).take()
-        {
-            // Who has given up waiting needs no answer.
-            let _gone = done.send(());
-        }
-    }
-
-    /// All are sent: resolves when each has ended, with those that have failed.
-    ///
-    /// # Errors
-    /// The client library has not told in time: nothing is known of any.
-    pub async fn ended(self: Arc<Self>, ended: oneshot::Receiver<()>) -> Result<Failures, PublishError> {
-        self.one_less();
-        match tokio::time::timeout(PATIENCE, ended).await {
-            Ok(_) => Ok(std::mem::take(&mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner))),
-            Err(_) => Err(PublishError::Unacknowledged("the brokers did not answer in time".to_owned())),
-        }
-    }
 }
 
 /// The brokers (or the client library before them) take no such record, however often it is sent.

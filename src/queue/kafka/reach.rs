@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::topics::Layout;
+use super::asking::Layout;
 use crate::clock::Clock;
 use crate::domain::time::Mono;
 use crate::store::StoppedPartition;

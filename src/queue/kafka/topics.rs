@@ -18,18 +18,6 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// Of a topic of dead letters that is made.
 const DEAD_LETTER_PARTITIONS: i32 = 1;
 
-/// A topic as it was seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
-    /// What its offsets are stored under: the cluster's own id and the topic's name, so that another cluster under the same
-    /// address is another topic. One that was deleted and made again is not told from the one before by this (the client
-    /// library does not give the topic's own id): that is why a partition is stopped for good when its offset is out of
-    /// bounds, and why a topic is never made that something was ingested from.
-    pub topic_id: String,
-    /// Its partitions are 0 to this, without it.
-    pub partitions: i32,
-}
-
 /// How a topic is set up, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Setup {

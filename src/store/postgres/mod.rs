@@ -17,6 +17,7 @@ mod listen;
 mod mastership;
 mod migrate;
 mod moves;
+mod offsets;
 mod reading;
 mod recovery;
 mod reports;
@@ -236,19 +237,19 @@ impl Store for PostgresStore {
     }
 
     fn offsets(&self, topic_id: &str) -> Result<Vec<(i32, i64)>> {
-        self.connections.run(|c| topic::offsets(c, topic_id))
+        self.connections.run(|c| offsets::offsets(c, topic_id))
     }
 
     fn set_offsets(&self, positions: &Positions) -> Result<()> {
-        self.connections.run(|c| topic::set_offsets(c, positions))
+        self.connections.run(|c| offsets::set_offsets(c, positions))
     }
 
     fn stop_reading(&self, stopped: &StoppedPartition) -> Result<bool> {
-        self.connections.run(|c| topic::stop_reading(c, stopped))
+        self.connections.run(|c| offsets::stop_reading(c, stopped))
     }
 
     fn stopped(&self, topic_id: &str) -> Result<Vec<StoppedPartition>> {
-        self.connections.run(|c| topic::stopped(c, topic_id))
+        self.connections.run(|c| offsets::stopped(c, topic_id))
     }
 
     fn unpublished(&self, limit: usize) -> Result<Vec<(i64, DeadLetter)>> {

@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Text, Uuid};
 use super::changes;
 use super::counts::Writer;
 use super::moves::cancel_scheduled;
-use super::topic::offsets;
+use super::offsets::offsets;
 use super::value::Value;
 use crate::domain::TaskId;
 use crate::domain::time::micros_of;

@@ -15,6 +15,7 @@ mod lock_file;
 mod mastership;
 mod migrate;
 mod moves;
+mod offsets;
 mod packed;
 mod presence;
 mod reading;
@@ -175,19 +176,19 @@ impl Store for SqliteStore {
     }
 
     fn offsets(&self, topic_id: &str) -> Result<Vec<(i32, i64)>> {
-        self.connections.read(|c| topic::offsets(c, topic_id))
+        self.connections.read(|c| offsets::offsets(c, topic_id))
     }
 
     fn set_offsets(&self, positions: &Positions) -> Result<()> {
-        self.connections.write(|c| topic::set_offsets(c, positions))
+        self.connections.write(|c| offsets::set_offsets(c, positions))
     }
 
     fn stop_reading(&self, stopped: &StoppedPartition) -> Result<bool> {
-        self.connections.write(|c| topic::stop_reading(c, stopped))
+        self.connections.write(|c| offsets::stop_reading(c, stopped))
     }
 
     fn stopped(&self, topic_id: &str) -> Result<Vec<StoppedPartition>> {
-        self.connections.read(|c| topic::stopped(c, topic_id))
+        self.connections.read(|c| offsets::stopped(c, topic_id))
     }
 
     fn unpublished(&self, limit: usize) -> Result<Vec<(i64, DeadLetter)>> {

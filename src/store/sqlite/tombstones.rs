@@ -6,8 +6,8 @@ use diesel::sqlite::SqliteConnection;
 
 use super::changes;
 use super::moves::{End, end_scheduled};
+use super::offsets::offsets;
 use super::schema::tombstone;
-use super::topic::offsets;
 use crate::domain::{State, TaskId, Timestamp};
 use crate::store::tombstone::{LOOKED_AT, TOMBSTONES_MAX, passed, written};
 use crate::store::{Change, Positions, Result, UnseenCancel};
