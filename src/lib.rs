@@ -34,7 +34,8 @@
 //!
 //! [`store::Store`] is written twice: [`store::sqlite`] for one process and its file, [`store::postgres`] for a cluster.
 //! One suite of tests runs on both. Where several nodes share a database, each tells the others of what they could not
-//! know ([`store::Hint`]: claims for them, tasks that came in, a master that resigned); whoever misses it looks by itself.
+//! know ([`store::Hint`]: claims for them, tasks that came in, a master that resigned, partitions that changed hands);
+//! whoever misses it looks by itself.
 //!
 //! # What must hold
 //!

@@ -110,9 +110,14 @@ impl TopicShare {
         let alive = || all.iter().filter(|generation| generation.standing == Standing::Alive);
         let counters: Vec<_> = alive().map(|generation| (generation.id, generation.counter)).collect();
         self.liveness.observe(&counters, now);
-        let living = || alive().filter(|one| self.liveness.is_alive(one.id, now, SILENT));
+        // Whoever is seen for the first time counts: a row that somebody has left behind does so for a moment only.
+        let is_silent = |id| self.liveness.silence(id, now).is_none_or(|silent| silent >= SILENT);
+        let living = || alive().filter(|one| !is_silent(one.id));
         let readers: Vec<_> = living().filter(|one| one.reads_topic).map(|one| one.id).collect();
-        if queue.is_aside() && readers.iter().any(|one| *one != self.own) {
+        // Who begins, or was out of the brokers' reach, leaves all to the others until its heartbeat tells them of it: where
+        // two read the same, one of them reads in vain and begins anew, again and again.
+        let told = readers.contains(&self.own) && !queue.is_aside();
+        if !told && readers.iter().any(|one| *one != self.own) {
             return Vec::new();
         }
         // Where nobody can read all of it, each tries its share as ever, instead of all of them everything.

@@ -46,8 +46,15 @@ impl Ledger {
     }
 
     /// The longest time from when an accepted task was due, and known to be accepted, to its first call, of those that were
-    /// first called in this time.
-    pub fn longest_lateness(&self, receiver: &Receiver, (from, to): (SystemTime, SystemTime)) -> Duration {
+    /// first called in this time. Not of those that were unknown until the node of the fault itself called them: it was given
+    /// the answer to its start record when it was mended.
+    pub fn longest_lateness(
+        &self,
+        receiver: &Receiver,
+        watch: &mut Watch,
+        (from, to): (SystemTime, SystemTime),
+    ) -> Duration {
+        let unknown = watch.ever_unknown();
         let mut first: HashMap<String, SystemTime> = HashMap::new();
         for call in receiver.calls() {
             let at = first.entry(call.header("x-task-id").unwrap().to_owned()).or_insert(call.at);
@@ -56,7 +63,9 @@ impl Ledger {
         let late = |(id, at): (&String, &SystemTime)| {
             at.duration_since(self.offered.get(id)?.due.max(*self.answered.get(id)?)).ok()
         };
-        first.iter().filter(|(_, at)| (from..to).contains(*at)).filter_map(late).max().unwrap_or_default()
+        let is_its = |id: &String| watch.excuses(id) && unknown.contains(&id.parse().unwrap());
+        let judged = first.iter().filter(|(id, at)| (from..to).contains(*at) && !is_its(id));
+        judged.filter_map(late).max().unwrap_or_default()
     }
 
     /// And this too.
@@ -92,6 +101,10 @@ impl Watch {
         if let Some(generation) = generation {
             self.started.push(self.look.held_at_a_fault(generation).started);
         }
+    }
+
+    fn ever_unknown(&mut self) -> HashSet<Uuid> {
+        self.look.ids("SELECT id FROM test_unknown")
     }
 
     fn excuses(&self, id: &str) -> bool {

@@ -169,7 +169,7 @@ fn a_node_cut_off_from_the_brokers_or_from_all_leaves_its_partitions_and_comes_b
     println!("the slowest answer to a submission came after {slowest:?}");
     let nexts = cuts.iter().skip(1).map(|(_, next, _)| *next).chain([SystemTime::now()]);
     for ((from, at, bar), next) in cuts.iter().zip(nexts) {
-        let longest = ledger.longest_lateness(&receiver, (*at, next));
+        let longest = ledger.longest_lateness(&receiver, &mut watch, (*at, next));
         println!("cut off from {from:?}: until the next cut, accepted tasks were called up to {longest:.2?} late");
         assert!(longest <= *bar, "{longest:?} of {bar:?}");
     }
