@@ -159,6 +159,9 @@ struct Reader {
 
 impl Reader {
     fn run(mut self) {
+        // A client makes its connections only when it is asked for something: made by its first partitions, they cost these
+        // the best part of a second.
+        let _met_or_not = self.consumer.fetch_metadata(Some(&self.topic), AGAIN);
         while !self.shared.reading.is_closed() {
             if self.looks.look() {
                 self.commit();
