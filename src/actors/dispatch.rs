@@ -133,7 +133,12 @@ impl Dispatch {
         };
         let after = self.sweep.begin(mono);
         let oldest = self.parts.store.scheduled(after, horizon, SWEEP_MAX)?;
-        self.sweep.found(oldest.first().map(|first| first.due_at), now);
+        let first = oldest.first().map(|first| first.due_at);
+        self.sweep.found(first, now);
+        // More than a sweep takes, and no hint has told of it: the index is read again from there.
+        if let Some(first) = first.filter(|_| oldest.len() >= SWEEP_MAX && !self.ahead.knows(&oldest)) {
+            self.ahead.doubt(first);
+        }
         self.ahead.insert(&oldest);
         Ok(())
     }

@@ -78,6 +78,11 @@ impl LookAhead {
         self.shed();
     }
 
+    /// All of these are in memory.
+    pub fn knows(&self, found: &[Due]) -> bool {
+        found.iter().all(|due| self.tasks.contains_key(&due.id))
+    }
+
     /// Others may have scheduled anything from `first` on: the index is read again from there.
     pub fn doubt(&mut self, first: Timestamp) {
         self.horizon = self.horizon.map(|horizon| horizon.min(just_before(first)));
