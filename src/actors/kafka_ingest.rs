@@ -1,8 +1,8 @@
 //! KafkaIngest: takes submissions from whichever queue is configured into the task database.
 //!
-//! In: batches of the queue, word that others read something else. Out: rows, acknowledgements, a hint to the Dispatcher; of a topic also which partitions are
-//! read. Owns: this node's share of the topic; an unacknowledged batch belongs to the queue. Never: acknowledges before the
-//! commit.
+//! In: batches of the queue, word that others read something else. Out: rows, acknowledgements, a hint to the Dispatcher;
+//! of a topic also which partitions are read. Owns: this node's share of the topic; an unacknowledged batch belongs to the
+//! queue. Never: acknowledges before the commit.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -21,15 +21,22 @@ impl Words for Assigned {
     type Row = (BigInt, Array<Uuid>, Array<BigInt>);
 }
 
+/// The tasks of claims that are still their owner's; `$payload` stands for the payload's column.
+macro_rules! own_tasks {
+    ($payload:literal) => {
+        concat!(
+            "SELECT ",
+            columns!($payload),
+            " FROM unnest(?, ?) AS c(id, claim_no) JOIN task t ON t.id = c.id AND t.claim_no = c.claim_no \
+             WHERE t.owner = ? AND t.state = 1"
+        )
+    };
+}
+
 struct OwnTasks;
 
 impl Words for OwnTasks {
-    const SQL: &'static str = concat!(
-        "SELECT ",
-        columns!("t.payload"),
-        " FROM unnest(?, ?) AS c(id, claim_no) JOIN task t ON t.id = c.id AND t.claim_no = c.claim_no \
-         WHERE t.owner = ? AND t.state = 1"
-    );
+    const SQL: &'static str = own_tasks!("t.payload");
     type Row = TaskColumns;
 }
 
@@ -37,12 +44,7 @@ impl Words for OwnTasks {
 struct OwnClaims;
 
 impl Words for OwnClaims {
-    const SQL: &'static str = concat!(
-        "SELECT ",
-        columns!("''::BYTEA"),
-        " FROM unnest(?, ?) AS c(id, claim_no) JOIN task t ON t.id = c.id AND t.claim_no = c.claim_no \
-         WHERE t.owner = ? AND t.state = 1"
-    );
+    const SQL: &'static str = own_tasks!("''::BYTEA");
     type Row = TaskColumns;
 }
 

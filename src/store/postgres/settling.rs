@@ -53,7 +53,8 @@ fn settle_round(
     record(c, owner, &sorted)?;
     let back: Vec<(&Settlement, Timestamp)> =
         sorted.iter().filter_map(|one| one.verdict.due_at.map(|due_at| (*one, due_at))).collect();
-    // Each of two statements is sorted, both together are not: another who settles the same tasks differently would wait in a circle.
+    // Each of two statements is sorted, both together are not: another who settles the same tasks differently would wait
+    // in a circle.
     if !back.is_empty() && back.len() < sorted.len() {
         let ids = sorted.iter().map(|one| one.claim.id.into()).collect();
         statement::<HoldTasks, _>(&[Value::Keys(ids)]).execute(c)?;
