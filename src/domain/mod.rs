@@ -25,6 +25,7 @@ pub mod settlement;
 pub mod share;
 pub mod state;
 pub mod sweep;
+pub mod tags;
 pub mod target;
 pub mod target_document;
 pub mod task;

@@ -47,7 +47,7 @@ use crate::domain::figures::Minute;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Task, TaskId, Timestamp};
 
 /// The schema this program knows; see `schema_version` in the migrations.
-pub const SCHEMA: i32 = 4;
+pub const SCHEMA: i32 = 7;
 
 /// The cluster's store.
 pub struct PostgresStore {

@@ -46,7 +46,7 @@ use crate::domain::figures::Minute;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Task, TaskId, Timestamp};
 
 /// The schema this program knows; see `schema_version` in the migrations.
-pub const SCHEMA: i32 = 4;
+pub const SCHEMA: i32 = 7;
 
 /// The database's name in its folder.
 pub const DATABASE_FILE: &str = "task-scheduler.db";
