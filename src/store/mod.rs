@@ -4,6 +4,7 @@
 //! thread. Losing a race (deposed, refused, known already) is an *outcome*; only a database that does not answer as it
 //! should is an error.
 
+mod changing;
 mod counts;
 pub mod error;
 mod key;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use crate::domain::figures::Minute;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Task, TaskId, Timestamp};
 
+pub use changing::*;
 pub use error::StoreError;
 pub use records::*;
 
@@ -149,6 +151,19 @@ pub trait Store: Send + Sync + 'static {
     fn cancel(&self, id: TaskId) -> Result<Change>;
     /// Settles an unknown task.
     fn resolve(&self, id: TaskId, to: Resolution) -> Result<Change>;
+    /// Changes a scheduled task, if it `fits` as it stands: both in one transaction.
+    fn patch(&self, id: TaskId, patch: &Patch, fits: &dyn Fn(&Task) -> bool) -> Result<Patched>;
+    /// Makes a scheduled task due now.
+    fn run(&self, id: TaskId) -> Result<Change>;
+    /// Schedules a failed task again, due now.
+    fn retry(&self, id: TaskId) -> Result<Change>;
+    /// Some of the tasks that a list would show, without anything but their ids.
+    fn ids(&self, filter: &Filter) -> Result<IdPage>;
+    /// Does this to those of the tasks that stand in its state, in one transaction. Nobody must wait long for it: at most
+    /// [`Store::operates_on`] of them.
+    fn operate(&self, operation: Operation, ids: &[TaskId]) -> Result<Operated>;
+    /// Most tasks of one [`Store::operate`].
+    fn operates_on(&self) -> usize;
     /// How many tasks stand in each state, from counters.
     fn counts(&self) -> Result<Vec<(State, u64)>>;
     /// How many records could not be read.

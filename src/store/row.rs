@@ -126,13 +126,9 @@ impl<'a> NewRow<'a> {
         Ok(Self { new, retry: json(&spec.retry)?, target: json(&spec.target)?, labels: json(&spec.labels)? })
     }
 
-    /// How its payload is written: 0 none, 1 JSON, 2 bytes.
+    /// How its payload is written.
     pub fn payload_kind(&self) -> i16 {
-        match self.new.spec.payload {
-            Payload::Empty => 0,
-            Payload::Json(_) => 1,
-            Payload::Bytes(_) => 2,
-        }
+        payload_kind(&self.new.spec.payload)
     }
 
     /// Its delivery: 0 at most once, 1 at least once.
@@ -160,6 +156,15 @@ impl<'a> NewRow<'a> {
     pub fn due(&self) -> Due {
         let NewTask { id, run_at, spec, .. } = self.new;
         Due { id: *id, due_at: *run_at, priority: spec.priority, misfire: spec.misfire }
+    }
+}
+
+/// How a payload is written: 0 none, 1 JSON, 2 bytes.
+pub fn payload_kind(payload: &Payload) -> i16 {
+    match payload {
+        Payload::Empty => 0,
+        Payload::Json(_) => 1,
+        Payload::Bytes(_) => 2,
     }
 }
 

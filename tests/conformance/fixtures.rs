@@ -2,9 +2,12 @@
 //! steps.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection as _;
+use diesel::query_dsl::LoadQuery;
+use diesel::{Connection as _, RunQueryDsl as _};
 use task_scheduler::clock::Clock;
 use task_scheduler::domain::payload::Payload;
 use task_scheduler::domain::retry::RetryPolicy;
@@ -31,10 +34,14 @@ const LEASE: Duration = Duration::from_mins(1);
 
 type Opened = Result<Box<dyn Store>, StoreError>;
 type Open = Arc<dyn Fn(&Path, Clock) -> Opened>;
+/// The URL of what was opened last; empty where it is a file.
+type Place = Arc<Mutex<String>>;
 
 /// A store and all that belongs to it.
 pub struct Fixture {
     open: Open,
+    place: Place,
+    url: String,
     store: Option<Box<dyn Store>>,
     /// The database's clock where the store is embedded.
     pub clock: Clock,
@@ -44,24 +51,36 @@ pub struct Fixture {
 
 /// On a file.
 pub fn sqlite() -> Fixture {
-    Fixture::new(Arc::new(|folder: &Path, clock| Ok(Box::new(SqliteStore::open(folder, clock)?))))
+    Fixture::new(Arc::new(|folder: &Path, clock| Ok(Box::new(SqliteStore::open(folder, clock)?))), Place::default())
 }
 
 /// In a schema of its own; `None` where there is no server.
 pub fn postgres() -> Option<Fixture> {
     let server = crate::services::postgres::server()?;
-    Some(Fixture::new(Arc::new(|_: &Path, _| {
-        let store = PostgresStore::new(&server.schema(), 3);
+    let place = Place::default();
+    let opened = Arc::clone(&place);
+    let open = move |_: &Path, _| -> Opened {
+        let url = server.schema();
+        let store = PostgresStore::new(&url, 3);
         store.prepare()?;
+        *opened.lock().unwrap() = url;
         Ok(Box::new(store))
-    })))
+    };
+    Some(Fixture::new(Arc::new(open), place))
+}
+
+#[derive(diesel::QueryableByName)]
+struct Number {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    number: i64,
 }
 
 impl Fixture {
-    fn new(open: Open) -> Self {
+    fn new(open: Open, place: Place) -> Self {
         let (clock, folder) = (Clock::new(), tempfile::tempdir().unwrap());
         let store = open(folder.path(), clock.clone()).unwrap();
-        Self { open, store: Some(store), clock, folder }
+        let url = place.lock().unwrap().clone();
+        Self { open, place, url, store: Some(store), clock, folder }
     }
 
     pub fn store(&self) -> &dyn Store {
@@ -70,7 +89,44 @@ impl Fixture {
 
     /// An empty one of the same kind.
     pub fn another(&self) -> Self {
-        Self::new(Arc::clone(&self.open))
+        Self::new(Arc::clone(&self.open), Arc::clone(&self.place))
+    }
+
+    /// Runs these statements past the store; what the last one gives, if it is a number.
+    pub fn sql(&self, statements: &[String]) -> Option<i64> {
+        fn run<C: diesel::Connection>(mut connection: C, statements: &[String]) -> Option<i64>
+        where
+            diesel::query_builder::SqlQuery: diesel::RunQueryDsl<C> + for<'q> LoadQuery<'q, C, Number>,
+        {
+            let (last, first) = statements.split_last()?;
+            first.iter().for_each(|statement| connection.batch_execute(statement).unwrap());
+            let found: Option<Number> = diesel::sql_query(last).load(&mut connection).unwrap().pop();
+            found.map(|found| found.number)
+        }
+        if self.url.is_empty() {
+            let file = self.folder.path().join("task-scheduler.db");
+            let mut connection = diesel::sqlite::SqliteConnection::establish(&file.to_string_lossy()).unwrap();
+            connection.batch_execute("PRAGMA busy_timeout = 2000").unwrap();
+            run(connection, statements)
+        } else {
+            run(diesel::pg::PgConnection::establish(&self.url).unwrap(), statements)
+        }
+    }
+
+    /// As a master leaves a task that comes due while it is paused: due at the end of time, its own instant beside.
+    pub fn park(&self, number: u128) {
+        let id = Uuid::from_u128(number);
+        let id = if self.url.is_empty() { format!("x'{}'", id.simple()) } else { format!("'{id}'") };
+        self.sql(&[
+            format!("INSERT INTO parked (id, pause, due_at) SELECT id, 1, due_at FROM task WHERE id = {id}"),
+            format!("UPDATE task SET due_at = 253402300799000000 WHERE id = {id}"),
+            "SELECT count(*) AS number FROM parked".to_owned(),
+        ]);
+    }
+
+    /// How many wait for the end of a pause.
+    pub fn parked(&self) -> i64 {
+        self.sql(&["SELECT count(*) AS number FROM parked".to_owned()]).unwrap()
     }
 
     /// A second one on the same data, while the first is open.
@@ -252,4 +308,24 @@ pub fn not_sent(claim: Claim, due_at: Timestamp) -> Settlement {
 pub fn returned(claim: Claim, due_at: Timestamp) -> Settlement {
     let verdict = Verdict { step: Step::Return, due_at: Some(due_at), counts: false };
     Settlement { claim, verdict, attempt: None }
+}
+
+/// Task `n + 1` in the state `n` of all, in their order.
+pub fn in_every_state(fixture: &Fixture, fence: Fence) {
+    fixture.ingest(&[task(1)]);
+    fixture.claimed(fence, task(2));
+    let third = fixture.claimed(fence, task(3));
+    fixture.settle(fence.generation, &succeeded(third));
+    let fourth = fixture.claimed(fence, task(4));
+    fixture.settle(fence.generation, &failed(fourth));
+    fixture.unknown(fence, task(5));
+    fixture.ingest(&[task(6)]);
+    fixture.store().cancel(id(6)).unwrap();
+    let mut overdue = task(7);
+    overdue.spec.misfire = Misfire::ExpireAfterMs(0);
+    let overdue = fixture.ingest(&[overdue]);
+    assert_eq!(fixture.store().expire(fence, &overdue).unwrap(), [id(7)]);
+    for (n, state) in State::ALL.into_iter().enumerate() {
+        assert_eq!(fixture.state(id(n as u128 + 1)), state);
+    }
 }

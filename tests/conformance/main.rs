@@ -29,7 +29,10 @@ mod ingest;
 mod late;
 mod mastership;
 mod model;
+mod operations;
+mod patching;
 mod plans;
+mod races;
 mod reading;
 mod recovery;
 mod reports;
@@ -163,6 +166,31 @@ macro_rules! suite {
                 an_unknown_task_is_resolved_as_failed,
                 an_unknown_task_is_fired_again,
                 only_an_unknown_task_is_resolved,
+            );
+            suite!(@ $store patching:
+                a_patch_changes_what_it_names,
+                a_moved_task_is_claimed_at_its_new_instant_only,
+                a_task_that_waits_for_a_retry_is_moved_too,
+                only_a_scheduled_task_is_changed,
+                what_does_not_fit_is_left_as_it_is,
+                the_same_document_is_the_same_task_after_a_patch,
+                what_waits_for_a_pause_is_due_when_it_is_said,
+                a_task_that_is_run_is_due_now,
+                a_failed_task_is_tried_again,
+                one_task_is_run_or_retried_from_its_state_only,
+            );
+            suite!(@ $store operations:
+                every_state_and_every_operation,
+                an_operation_tells_when_what_it_scheduled_is_due,
+                an_operation_takes_each_of_its_tasks_once,
+                what_an_operation_ends_leaves_no_pause_behind,
+                ids_are_paged_as_a_list_is,
+                many_failed_ones_are_tried_again_batch_by_batch,
+            );
+            suite!(@ $store races:
+                a_claim_and_a_patch,
+                a_claim_and_a_run,
+                a_claim_and_a_mixture_of_operations,
             );
             suite!(@ $store reading:
                 live_and_ended_tasks_are_found_with_their_payload,

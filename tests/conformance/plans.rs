@@ -11,11 +11,12 @@ use task_scheduler::domain::figures::{Figures, Minute, Snapshot};
 use task_scheduler::domain::{Claim, Due, GenerationId, Misfire, State};
 use task_scheduler::store::postgres::PostgresStore;
 use task_scheduler::store::{
-    Claimed, DeadLetter, Done, Fence, Filter, Ingested, OffsetMove, Order, Positions, Report, Resolution, Store,
-    Stretch,
+    Claimed, DeadLetter, Done, Fence, Filter, Ingested, OffsetMove, Order, Patch, Patched, Positions, Report,
+    Resolution, Store, Stretch,
 };
 
 use crate::fixtures::{BASE, failed, id, lost, retried, returned, succeeded, task};
+use crate::operations::OPERATIONS;
 use crate::services::postgres::{Server, own_server, server};
 use crate::shared::{LONG, living, reign, until};
 
@@ -126,12 +127,30 @@ fn rarer(store: &PostgresStore, fence: Fence, generation: GenerationId, first: u
     store.list(&Filter { labels: vec![label], ..filter.clone() }).unwrap();
     let last = store.list(&filter).unwrap().pop().unwrap();
     store.list(&Filter { after: Some((last.created_at, last.id)), to: Some(last.created_at), ..filter }).unwrap();
+    changes(store, first);
     store.generations().unwrap();
     store.reports().unwrap();
     store.minutes(BASE).unwrap();
     store.terms(3).unwrap();
     store.counts().unwrap();
     store.dead_letters().unwrap();
+}
+
+/// What people do to tasks that are scheduled or have ended.
+fn changes(store: &PostgresStore, first: u64) {
+    let numbers: Vec<u64> = (first + 20..first + 24).collect();
+    store.ingest(&numbers.iter().map(|number| task(*number)).collect::<Vec<_>>()).unwrap();
+    let ids: Vec<_> = numbers.iter().map(|number| id(u128::from(*number))).collect();
+    let patch = Patch { run_at: Some(BASE), ..Patch::default() };
+    assert!(matches!(store.patch(ids[0], &patch, &|_| true).unwrap(), Patched::Done(..)));
+    store.run(ids[0]).unwrap();
+    for operation in OPERATIONS {
+        let state = Some(operation.acts_on());
+        let page = store.ids(&Filter { state, limit: 4, ..Filter::default() }).unwrap();
+        let changed = store.operate(operation, if page.ids.is_empty() { &ids } else { &page.ids }).unwrap().changed;
+        assert_eq!(changed, page.ids.len(), "{operation:?}");
+    }
+    store.retry(ids[1]).unwrap();
 }
 
 fn claims(store: &PostgresStore, fence: Fence, generation: GenerationId, dues: &[Due]) -> Vec<Claim> {

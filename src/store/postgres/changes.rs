@@ -5,16 +5,17 @@ use diesel::sql_types::SmallInt;
 
 use super::counts::{self, Writer};
 use super::moves::{cancel_scheduled, revive};
+use super::operations;
 use super::value::Value;
 use crate::domain::state::Step;
-use crate::domain::{State, TaskId};
+use crate::domain::{Due, State, TaskId};
 use crate::store::counts::Deltas;
 use crate::store::row::unreadable;
 use crate::store::statement::{Words, statement};
 use crate::store::{Change, Resolution, Result};
 
 /// How often a task is looked at again that has come in, or come back, between two statements.
-const LOOKS: usize = 3;
+pub(super) const LOOKS: usize = 3;
 
 /// Calls a scheduled task off.
 pub fn cancel(c: &mut PgConnection, writer: Writer, id: TaskId) -> Result<Change> {
@@ -64,6 +65,43 @@ pub fn resolve(c: &mut PgConnection, writer: Writer, id: TaskId, to: Resolution)
         Some(state) if state == to_state => Change::Already,
         Some(state) => Change::Refused(state),
     })
+}
+
+/// Makes a scheduled task due now.
+pub fn run(c: &mut PgConnection, id: TaskId) -> Result<Change> {
+    stepped(c, id, State::Scheduled, |c| Ok(operations::run(c, id)?.due.pop()))
+}
+
+/// Schedules a failed task again, due now.
+pub fn retry(c: &mut PgConnection, writer: Writer, id: TaskId) -> Result<Change> {
+    stepped(c, id, State::Failed, |c| {
+        let due = revive(c, id, State::Failed, None, 0)?;
+        if due.is_some() {
+            step(c, writer, State::Failed, State::Scheduled)?;
+        }
+        Ok(due)
+    })
+}
+
+/// How a step went that a task takes from this state only: `take` says when it is due then.
+fn stepped(
+    c: &mut PgConnection,
+    id: TaskId,
+    from: State,
+    take: impl Fn(&mut PgConnection) -> Result<Option<Due>>,
+) -> Result<Change> {
+    for _ in 0..LOOKS {
+        if let Some(due) = take(c)? {
+            return Ok(Change::Done(Some(due)));
+        }
+        match state_of(c, id)? {
+            None => return Ok(Change::NotFound),
+            // It came there a moment ago.
+            Some(state) if state == from => {}
+            Some(state) => return Ok(Change::Refused(state)),
+        }
+    }
+    Ok(Change::Refused(from))
 }
 
 fn step(c: &mut PgConnection, writer: Writer, from: State, to: State) -> Result<()> {

@@ -18,6 +18,8 @@ mod mastership;
 mod migrate;
 mod moves;
 mod offsets;
+mod operations;
+mod patching;
 mod reading;
 mod recovery;
 mod reports;
@@ -35,6 +37,7 @@ use listen::{Listener, tell};
 pub use migrate::migrate;
 use uuid::Uuid;
 
+use super::changing::{IdPage, Operated, Operation, Patch, Patched};
 use super::counts::Deltas;
 use super::key::Key;
 use super::records::{
@@ -92,6 +95,17 @@ impl PostgresStore {
             Some(first) => tell(c, self.process, &Hint::Scheduled(first)),
             None => Ok(()),
         }
+    }
+
+    /// A person's change of one task, told to other processes if it is scheduled then.
+    fn change(&self, work: impl FnOnce(&mut diesel::PgConnection) -> Result<Change>) -> Result<Change> {
+        self.connections.change(|c| {
+            let change = work(c)?;
+            if let Change::Done(due) = &change {
+                self.tell_scheduled(c, due)?;
+            }
+            Ok(change)
+        })
     }
 
     fn living(&self) -> MutexGuard<'_, Vec<(GenerationId, bool)>> {
@@ -338,13 +352,41 @@ impl Store for PostgresStore {
     }
 
     fn resolve(&self, id: TaskId, to: Resolution) -> Result<Change> {
+        self.change(|c| changes::resolve(c, self.writer(Stream::Other), id, to))
+    }
+
+    fn patch(&self, id: TaskId, patch: &Patch, fits: &dyn Fn(&Task) -> bool) -> Result<Patched> {
         self.connections.change(|c| {
-            let change = changes::resolve(c, self.writer(Stream::Other), id, to)?;
-            if let Change::Done(due) = &change {
-                self.tell_scheduled(c, due)?;
+            let patched = patching::patch(c, id, patch, fits)?;
+            if let Patched::Done(_, due) = &patched {
+                self.tell_scheduled(c, [due])?;
             }
-            Ok(change)
+            Ok(patched)
         })
+    }
+
+    fn run(&self, id: TaskId) -> Result<Change> {
+        self.change(|c| changes::run(c, id))
+    }
+
+    fn retry(&self, id: TaskId) -> Result<Change> {
+        self.change(|c| changes::retry(c, self.writer(Stream::Other), id))
+    }
+
+    fn ids(&self, filter: &Filter) -> Result<IdPage> {
+        self.connections.visit(|c| reading::ids(c, filter))
+    }
+
+    fn operate(&self, operation: Operation, ids: &[TaskId]) -> Result<Operated> {
+        self.connections.change(|c| {
+            let operated = operations::operate(c, self.writer(Stream::Other), operation, ids)?;
+            self.tell_scheduled(c, &operated.due)?;
+            Ok(operated)
+        })
+    }
+
+    fn operates_on(&self) -> usize {
+        operations::TASKS_MAX
     }
 
     fn counts(&self) -> Result<Vec<(State, u64)>> {

@@ -1,14 +1,15 @@
 //! What people ask for: one task, a page of tasks, its attempts. Both tables in one statement.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
+use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text, Uuid};
 
 use super::columns::{TaskColumns, columns};
 use super::value::Value;
 use crate::domain::{Attempt, AttemptOutcome, Epoch, State, Task, TaskId, Timestamp};
+use crate::store::key::Key;
 use crate::store::row::{TaskRow, starts, unreadable};
 use crate::store::statement::{Composed, Words, statement};
-use crate::store::{Filter, Result};
+use crate::store::{Filter, IdPage, Result};
 
 /// A row of either table: its columns, when it ended, its node's name, when its running call was started.
 type Found = (TaskRow, Option<i64>, Option<String>, Option<i64>);
@@ -79,7 +80,7 @@ fn limit_of(filter: &Filter) -> Value<'static> {
 }
 
 /// One of the two pages: the same conditions on either table.
-fn page<'a>(pages: &mut Composed<Value<'a>, FoundColumns>, select: &str, filter: &'a Filter) {
+fn page<'a, R>(pages: &mut Composed<Value<'a>, R>, select: &str, filter: &'a Filter) {
     pages.and(select, []);
     pages.and(" WHERE true", []);
     if let Some(state) = filter.state {
@@ -98,6 +99,26 @@ fn page<'a>(pages: &mut Composed<Value<'a>, FoundColumns>, select: &str, filter:
         pages.and(" AND t.labels::JSONB ->> ? = ?", [Value::Text(name), Value::Text(value)]);
     }
     pages.and(" ORDER BY t.created_at DESC, t.id DESC LIMIT ?)", [limit_of(filter)]);
+}
+
+/// The same page with nothing but what a list goes by.
+pub fn ids(c: &mut PgConnection, filter: &Filter) -> Result<IdPage> {
+    let mut pages: Composed<Value<'_>, (BigInt, Uuid)> = Composed::new();
+    let (live, ended) = (filter.state.is_none_or(State::is_live), !filter.state.is_some_and(State::is_live));
+    pages.and("SELECT * FROM (", []);
+    if live {
+        page(&mut pages, "(SELECT t.created_at, t.id FROM task t", filter);
+    }
+    if live && ended {
+        pages.and(" UNION ALL ", []);
+    }
+    if ended {
+        page(&mut pages, "(SELECT t.created_at, t.id FROM task_history t", filter);
+    }
+    pages.and(") AS pages ORDER BY 1 DESC, 2 DESC LIMIT ?", [limit_of(filter)]);
+    let read: Vec<(i64, Key)> = pages.load(c)?;
+    let read: Vec<_> = read.into_iter().map(|(at, id)| (Timestamp::from_micros(at), id.task())).collect();
+    Ok(IdPage::of(&read, filter.limit))
 }
 
 struct Attempts;

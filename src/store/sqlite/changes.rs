@@ -5,12 +5,13 @@ use diesel::sqlite::SqliteConnection;
 
 use super::counts;
 use super::moves::{End, end_scheduled, revive};
+use super::operations;
 use super::schema::{task, task_history};
 use crate::domain::state::Step;
 use crate::domain::{State, TaskId, Timestamp};
 use crate::store::counts::Deltas;
 use crate::store::row::{DueRow, due, unreadable};
-use crate::store::{Change, Resolution, Result};
+use crate::store::{Change, Operation, Resolution, Result};
 
 /// Calls a scheduled task off.
 pub fn cancel(c: &mut SqliteConnection, id: TaskId, now: Timestamp) -> Result<Change> {
@@ -55,6 +56,15 @@ pub fn resolve(c: &mut SqliteConnection, id: TaskId, to: Resolution, now: Timest
         .set((task_history::state.eq(to_state.code()), task_history::finished_at.eq(now.micros())))
         .execute(c)?;
     Ok(Change::Done(None))
+}
+
+/// Does to one task what could be done to many.
+pub fn operate_on_one(c: &mut SqliteConnection, id: TaskId, operation: Operation, now: Timestamp) -> Result<Change> {
+    let operated = operations::operate(c, operation, &[id], now)?;
+    if operated.changed == 1 {
+        return Ok(Change::Done(operated.due.first().copied()));
+    }
+    Ok(state_of(c, id.0.as_bytes())?.map_or(Change::NotFound, Change::Refused))
 }
 
 fn state_of(c: &mut SqliteConnection, key: &[u8]) -> Result<Option<State>> {

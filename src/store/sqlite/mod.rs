@@ -16,7 +16,9 @@ mod mastership;
 mod migrate;
 mod moves;
 mod offsets;
+mod operations;
 mod packed;
+mod patching;
 mod presence;
 mod reading;
 mod recovery;
@@ -35,6 +37,7 @@ use lock_file::LockFile;
 pub use migrate::migrate;
 use presence::Presence;
 
+use super::changing::{IdPage, Operated, Operation, Patch, Patched};
 use super::records::{
     Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Filter, Generation, GenerationLoad, Ingested,
     NewGeneration, Order, Positions, Recovered, Report, Reported, Resolution, Settled, Settlement, Standing,
@@ -266,6 +269,30 @@ impl Store for SqliteStore {
 
     fn resolve(&self, id: TaskId, to: Resolution) -> Result<Change> {
         self.connections.write(|c| changes::resolve(c, id, to, self.clock.wall()))
+    }
+
+    fn patch(&self, id: TaskId, patch: &Patch, fits: &dyn Fn(&Task) -> bool) -> Result<Patched> {
+        self.connections.write(|c| patching::patch(c, id, patch, fits))
+    }
+
+    fn run(&self, id: TaskId) -> Result<Change> {
+        self.connections.write(|c| changes::operate_on_one(c, id, Operation::Run, self.clock.wall()))
+    }
+
+    fn retry(&self, id: TaskId) -> Result<Change> {
+        self.connections.write(|c| changes::operate_on_one(c, id, Operation::Retry, self.clock.wall()))
+    }
+
+    fn ids(&self, filter: &Filter) -> Result<IdPage> {
+        self.connections.visit(|c| reading::ids(c, filter))
+    }
+
+    fn operate(&self, operation: Operation, ids: &[TaskId]) -> Result<Operated> {
+        self.connections.write(|c| operations::operate(c, operation, ids, self.clock.wall()))
+    }
+
+    fn operates_on(&self) -> usize {
+        operations::TASKS_MAX
     }
 
     fn counts(&self) -> Result<Vec<(State, u64)>> {

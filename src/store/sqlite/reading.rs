@@ -13,7 +13,7 @@ use super::schema::{attempt, generation, task, task_history};
 use crate::domain::{Attempt, AttemptOutcome, Claim, Epoch, State, Task, TaskId, Timestamp};
 use crate::store::key::Key;
 use crate::store::row::{HistoryRow, TaskRow, starts, unreadable};
-use crate::store::{Filter, Result};
+use crate::store::{Filter, IdPage, Result};
 
 /// Names of nodes by generation.
 type Nodes = HashMap<Key, String>;
@@ -121,6 +121,21 @@ fn live_page(c: &mut SqliteConnection, filter: &Filter) -> Result<Vec<TaskRow>> 
 fn history_page(c: &mut SqliteConnection, filter: &Filter) -> Result<Vec<HistoryRow>> {
     let select = (columns!(task_history, sql::<Binary>("x''")), task_history::finished_at);
     Ok(page!(task_history, filter, select).load(c)?)
+}
+
+/// The same page with nothing but what a list goes by.
+pub fn ids(c: &mut SqliteConnection, filter: &Filter) -> Result<IdPage> {
+    let mut read: Vec<(i64, Key)> = Vec::new();
+    if filter.state.is_none_or(State::is_live) {
+        read.extend(page!(task, filter, (task::created_at, task::id)).load::<(i64, Key)>(c)?);
+    }
+    if !filter.state.is_some_and(State::is_live) {
+        read.extend(page!(task_history, filter, (task_history::created_at, task_history::id)).load::<(i64, Key)>(c)?);
+    }
+    read.sort_unstable_by_key(|place| std::cmp::Reverse(*place));
+    read.truncate(filter.limit);
+    let read: Vec<_> = read.into_iter().map(|(at, id)| (Timestamp::from_micros(at), id.task())).collect();
+    Ok(IdPage::of(&read, filter.limit))
 }
 
 /// The attempts of a task, the first first. A success has no row of its own: its history row tells it.

@@ -29,6 +29,7 @@ pub enum Value<'a> {
     Int(i64),
     MaybeInt(Option<i64>),
     Blob(&'a [u8]),
+    MaybeBlob(Option<&'a [u8]>),
     Text(&'a str),
     MaybeText(Option<&'a str>),
 }
@@ -39,6 +40,7 @@ impl Bind<Sqlite> for Value<'_> {
             Self::Int(value) => out.push_bind_param::<BigInt, _>(value),
             Self::MaybeInt(value) => out.push_bind_param::<Nullable<BigInt>, _>(value),
             Self::Blob(value) => out.push_bind_param::<Binary, _>(value),
+            Self::MaybeBlob(value) => out.push_bind_param::<Nullable<Binary>, _>(value),
             Self::Text(value) => out.push_bind_param::<Text, _>(value),
             Self::MaybeText(value) => out.push_bind_param::<Nullable<Text>, _>(value),
         }
