@@ -36,7 +36,8 @@ pub async fn list(api: web::Data<ApiState>, request: HttpRequest) -> Result<Http
     Ok(HttpResponse::Ok().json(Page { tasks: tasks.iter().map(TaskView::listed).collect(), next_cursor }))
 }
 
-fn filter(query: &str) -> Result<Filter, Problem> {
+/// What a query asks for; calls on many tasks take the same filters.
+pub fn filter(query: &str) -> Result<Filter, Problem> {
     let mut filter = Filter { limit: LIMIT_DEFAULT, ..Filter::default() };
     let mut seen = Vec::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {

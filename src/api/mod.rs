@@ -6,13 +6,16 @@
 mod batch;
 mod body;
 mod browser;
+mod changes;
 mod cluster;
 mod cursor;
 mod headless;
 mod health;
 mod known;
 mod list;
+mod operations;
 mod problem;
+mod revision;
 mod server;
 mod stats;
 mod submission;
@@ -85,6 +88,7 @@ struct Shared {
     bodies: web::Data<BodyReader>,
     hosts: web::Data<Hosts>,
     known: web::Data<KnownIds>,
+    turn: web::Data<operations::Turn>,
 }
 
 impl Shared {
@@ -94,6 +98,7 @@ impl Shared {
             bodies: web::Data::new(BodyReader::new(state.config.client_timeout)),
             hosts: web::Data::new(hosts),
             known: web::Data::new(KnownIds::new(state.database_clock.clock().clone())),
+            turn: web::Data::default(),
             state: web::Data::new(state),
         })
     }
@@ -107,10 +112,18 @@ fn routes(config: &mut web::ServiceConfig, shared: Shared) {
         .app_data(shared.bodies)
         .app_data(shared.hosts)
         .app_data(shared.known)
+        .app_data(shared.turn)
         .service(reading(web::resource("/v1/tasks"), list::list).route(web::post().to(tasks::submit)))
         .service(web::resource(browser::BATCH_PATH).route(web::post().to(batch::submit)))
-        .service(reading(web::resource("/v1/tasks/{id}"), tasks::get).route(web::delete().to(tasks::cancel)))
+        .service(web::resource(operations::PATH).route(web::post().to(operations::operate)))
+        .service(
+            reading(web::resource("/v1/tasks/{id}"), tasks::get)
+                .route(web::patch().to(changes::patch))
+                .route(web::delete().to(tasks::cancel)),
+        )
         .service(reading(web::resource("/v1/tasks/{id}/attempts"), tasks::attempts))
+        .service(web::resource("/v1/tasks/{id}/run").route(web::post().to(changes::run)))
+        .service(web::resource("/v1/tasks/{id}/retry").route(web::post().to(changes::retry)))
         .service(web::resource("/v1/tasks/{id}/resolve").route(web::post().to(tasks::resolve)))
         .service(reading(web::resource("/v1/cluster"), cluster::cluster))
         .service(reading(web::resource("/v1/stats"), stats::stats))

@@ -47,6 +47,8 @@ pub enum Kind {
     Conflict,
     /// The task's state does not allow it.
     WrongState,
+    /// The task is not as the caller knows it.
+    PreconditionFailed,
     /// Too many bytes or tasks.
     TooLarge,
     /// Too many bytes of headers.
@@ -82,6 +84,9 @@ impl Kind {
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout", "The request came in too slowly"),
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "Another document is stored under this id"),
             Self::WrongState => (StatusCode::CONFLICT, "wrong-state", "The task's state does not allow it"),
+            Self::PreconditionFailed => {
+                (StatusCode::PRECONDITION_FAILED, "precondition-failed", "The task has changed meanwhile")
+            }
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
             Self::HeadTooLarge => {
                 (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", "The request's head is too large")

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::LOCATION;
+use actix_web::http::header::{IF_NONE_MATCH, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -12,8 +12,8 @@ use super::ApiState;
 use super::body::BodyReader;
 use super::known::KnownIds;
 use super::problem::{Kind, Problem};
+use super::revision::{self, Condition};
 use super::submission::{self, Accepted};
-use super::view::TaskView;
 use crate::domain::invalid::pointer_part;
 use crate::domain::limits::SUBMISSION_BYTES_MAX;
 use crate::domain::{Invalid, State, TaskId};
@@ -69,19 +69,20 @@ async fn read(
 }
 
 /// `GET /v1/tasks/{id}`.
-pub async fn get(api: web::Data<ApiState>, id: web::Path<String>) -> Answer {
+pub async fn get(api: web::Data<ApiState>, request: HttpRequest, id: web::Path<String>) -> Answer {
     let id = task_id(&id)?;
+    let known = Condition::read(request.headers(), &IF_NONE_MATCH, "If-None-Match")?;
     // Asked first: what is forgotten between the two questions is stored.
     let accepted = remembered(&api, id);
     match (api.ask(move |store| store.find(id)).await?, accepted) {
-        (Some(found), _) => Ok(HttpResponse::Ok().json(TaskView::whole(&found))),
+        (Some(found), _) => revision::answer(&found, known.as_ref()),
         (None, Some(state)) => Ok(HttpResponse::Ok().json(json!({ "id": id, "state": state.word() }))),
         (None, None) => Err(Problem::no_such_task(id)),
     }
 }
 
 /// How a task stands that was accepted here and is perhaps not stored yet.
-fn remembered(api: &ApiState, id: TaskId) -> Option<Unstored> {
+pub fn remembered(api: &ApiState, id: TaskId) -> Option<Unstored> {
     api.kafka.as_ref()?.remembered(id)
 }
 
@@ -163,15 +164,18 @@ pub async fn resolve(
     }
 }
 
-fn stands(id: TaskId, state: State) -> HttpResponse {
+/// How a task stands now.
+pub fn stands(id: TaskId, state: State) -> HttpResponse {
     HttpResponse::build(StatusCode::OK).json(json!({ "id": id, "state": state }))
 }
 
-fn task_id(text: &str) -> Result<TaskId, Problem> {
+/// The id in a path.
+pub fn task_id(text: &str) -> Result<TaskId, Problem> {
     Uuid::parse_str(text).map(TaskId).map_err(|_| Problem::parameter("id", text, "a UUID"))
 }
 
-fn resolution(json: &[u8]) -> Result<(Resolution, State), Invalid> {
+/// What a body settles an unknown task as.
+pub fn resolution(json: &[u8]) -> Result<(Resolution, State), Invalid> {
     let document: Value = serde_json::from_slice(json).map_err(|cause| Invalid::new("", cause, RESOLVE_ALLOWED))?;
     let fields = document.as_object().ok_or_else(|| Invalid::new("", &document, RESOLVE_ALLOWED))?;
     if let Some(unknown) = fields.keys().find(|name| *name != "state") {

@@ -92,7 +92,7 @@ impl Document {
     pub fn check(self, received: Received<'_>) -> Result<NewTask, Invalid> {
         let fingerprint = self.fingerprint()?;
         let id = self.task_id(received)?;
-        let run_at = self.instant(received.at)?;
+        let run_at = instant(self.run_at.as_deref(), self.delay_ms, received.at)?;
         let spec = Spec {
             target: self.target.0.check().map_err(|invalid| invalid.under("/target"))?,
             payload: self.payload.as_deref().map(Payload::read).transpose()?.unwrap_or_default(),
@@ -131,38 +131,6 @@ impl Document {
             (None, None, None) => Ok(TaskId(Uuid::now_v7())),
         }
     }
-
-    fn instant(&self, now: Timestamp) -> Result<Timestamp, Invalid> {
-        let latest = now.plus(AHEAD_MAX);
-        match (&self.run_at, self.delay_ms) {
-            (Some(run_at), None) => {
-                let at = Timestamp::parse(run_at).ok_or_else(|| {
-                    Invalid::new(
-                        "/run_at",
-                        run_at,
-                        "an RFC 3339 instant with an offset, like 2026-12-24T18:00:00+01:00",
-                    )
-                })?;
-                if at > latest {
-                    return Err(Invalid::new("/run_at", run_at, format!("at most 10 years ahead, until {latest}")));
-                }
-                Ok(at)
-            }
-            (None, Some(delay_ms)) => {
-                let delay = Duration::from_millis(delay_ms);
-                if delay > AHEAD_MAX {
-                    return Err(Invalid::new(
-                        "/delay_ms",
-                        delay_ms,
-                        format!("0 to {} (10 years)", millis_of(AHEAD_MAX)),
-                    ));
-                }
-                Ok(now.plus(delay))
-            }
-            (Some(run_at), Some(_)) => Err(Invalid::new("/run_at", run_at, "either run_at or delay_ms, not both")),
-            (None, None) => Err(Invalid::new("/run_at", "missing", "either run_at or delay_ms")),
-        }
-    }
 }
 
 impl RetryDocument {
@@ -192,6 +160,31 @@ impl RetryDocument {
             return Err(Invalid::new("/retry/jitter", policy.jitter, "0 to 1"));
         }
         Ok(policy)
+    }
+}
+
+/// When something is to run, by one of its two fields.
+pub(super) fn instant(run_at: Option<&str>, delay_ms: Option<u64>, now: Timestamp) -> Result<Timestamp, Invalid> {
+    let latest = now.plus(AHEAD_MAX);
+    match (run_at, delay_ms) {
+        (Some(run_at), None) => {
+            let at = Timestamp::parse(run_at).ok_or_else(|| {
+                Invalid::new("/run_at", run_at, "an RFC 3339 instant with an offset, like 2026-12-24T18:00:00+01:00")
+            })?;
+            if at > latest {
+                return Err(Invalid::new("/run_at", run_at, format!("at most 10 years ahead, until {latest}")));
+            }
+            Ok(at)
+        }
+        (None, Some(delay_ms)) => {
+            let delay = Duration::from_millis(delay_ms);
+            if delay > AHEAD_MAX {
+                return Err(Invalid::new("/delay_ms", delay_ms, format!("0 to {} (10 years)", millis_of(AHEAD_MAX))));
+            }
+            Ok(now.plus(delay))
+        }
+        (Some(run_at), Some(_)) => Err(Invalid::new("/run_at", run_at, "either run_at or delay_ms, not both")),
+        (None, None) => Err(Invalid::new("/run_at", "missing", "either run_at or delay_ms")),
     }
 }
 
@@ -231,7 +224,7 @@ fn misfire(given: Value) -> Result<Misfire, Invalid> {
     ms.as_u64().map(Misfire::ExpireAfterMs).ok_or_else(refused)
 }
 
-fn priority(priority: Option<u64>) -> Result<u8, Invalid> {
+pub(super) fn priority(priority: Option<u64>) -> Result<u8, Invalid> {
     let given = priority.unwrap_or(0);
     u8::try_from(given)
         .ok()

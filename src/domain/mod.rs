@@ -5,6 +5,7 @@
 
 pub mod attempt;
 pub mod buckets;
+pub mod change_document;
 pub mod claim;
 pub mod clock_map;
 pub mod credit;
@@ -18,6 +19,7 @@ pub mod liveness;
 pub mod look_ahead;
 pub mod mastership;
 pub mod object;
+pub mod pace;
 pub mod payload;
 pub mod recent;
 pub mod retry;
