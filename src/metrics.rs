@@ -104,6 +104,8 @@ pub struct Metrics {
     pub queue_depth: IntGauge,
     /// Partitions of this node's share of the topic that are not read until an operator says from where.
     pub stopped_partitions: IntGauge,
+    /// Pauses in force, as this node knows as master.
+    pub pauses: IntGauge,
     /// Calls under way.
     pub calls: IntGauge,
     master: IntGauge,
@@ -136,6 +138,7 @@ impl Metrics {
                 "stopped_partitions",
                 "Partitions of this node's share of the submission topic that are not read until an operator sets their offsets.",
             )?,
+            pauses: made.gauge("pauses", "Pauses of dispatch in force, as the master knows; 0 on other nodes.")?,
             calls: made.gauge("calls_in_flight", "Calls under way.")?,
             master: made.gauge("master", "1 while this node may claim as master, by its own clock.")?,
             mastership: Mutex::default(),

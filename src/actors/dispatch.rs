@@ -1,15 +1,17 @@
 //! One pass of the master: read ahead, call off, claim. It runs on a blocking thread and is all the Dispatcher's work.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::parts::Parts;
+use super::pauses::KnownPauses;
 use crate::domain::credit::{CreditMeter, shares};
 use crate::domain::liveness::Liveness;
 use crate::domain::look_ahead::{Key, LookAhead};
 use crate::domain::sweep::Sweep;
 use crate::domain::time::Timestamp;
 use crate::domain::{Due, GenerationId, TaskId};
-use crate::store::{Claimed, Fence, Order, Result};
+use crate::store::{Claimed, Fence, LetGo, Order, Result, Ruled};
 
 /// How far ahead the look-ahead reads.
 const WINDOW: Duration = Duration::from_secs(5);
@@ -23,6 +25,8 @@ const READ_MAX: usize = 2_000;
 const READS_MAX: usize = 4;
 /// Most claims in one transaction.
 const CLAIM_MAX: usize = 1_000;
+/// While there are pauses, so many are asked for at once whether they are paused, with and without credit.
+const PARK_MAX: usize = 500;
 /// Most rows of a sweep: it begins with the oldest, so what it does not reach is reached when those are claimed.
 const SWEEP_MAX: usize = 500;
 /// A generation whose heartbeat counter has stood still this long gets nothing.
@@ -39,6 +43,7 @@ pub struct Dispatch {
     meter: CreditMeter,
     liveness: Liveness,
     sweep: Sweep,
+    pauses: KnownPauses,
 }
 
 /// How a pass ended.
@@ -63,6 +68,7 @@ impl Dispatch {
             meter: CreditMeter::default(),
             liveness: Liveness::default(),
             sweep: Sweep::default(),
+            pauses: KnownPauses::default(),
         }
     }
 
@@ -70,6 +76,8 @@ impl Dispatch {
     pub fn clear(&mut self) {
         self.ahead.clear();
         self.sweep.clear();
+        self.pauses = KnownPauses::default();
+        self.parts.metrics.pauses.set(0);
     }
 
     /// Takes in hints.
@@ -85,25 +93,86 @@ impl Dispatch {
     /// One pass under `fence`.
     pub fn pass(&mut self, fence: Fence) -> Result<Passed> {
         let now = self.parts.database_clock.now();
+        self.pauses.look(&self.parts)?;
         self.read_on(now)?;
         self.sweep(now)?;
         let credits = self.credits(fence.generation)?;
         let total = credits.iter().map(|(_, credit)| *credit).fold(0, u64::saturating_add);
         let limit = usize::try_from(total).unwrap_or(usize::MAX).min(CLAIM_MAX);
+        let mut passed = Passed { next: Duration::ZERO, assigned: Vec::new(), deposed: false, starved: false };
         let until = now.plus(self.parts.config.claim_lead);
-        let batch = self.ahead.take_due(until, limit);
+        let (batch, has_parked) = if self.pauses.hold() {
+            self.take_free(fence, until, limit, &mut passed)?
+        } else {
+            (self.ahead.take_due(until, limit), false)
+        };
         let (overdue, batch): (Vec<Due>, Vec<Due>) =
             batch.into_iter().partition(|due| due.misfire.is_over(due.due_at, now));
         if !overdue.is_empty() {
             self.call_off(fence, &overdue).inspect_err(|_| self.ahead.put_back(&batch))?;
         }
-        let mut passed = Passed { next: Duration::ZERO, assigned: Vec::new(), deposed: false, starved: false };
         if !batch.is_empty() {
             self.claim(fence, &batch, &credits, &mut passed)?;
         }
-        passed.next = self.next(total > 0);
+        self.let_go(fence, &mut passed)?;
+        passed.next = self.next(total > 0 || has_parked);
         passed.starved = self.ahead.has_ready();
         Ok(passed)
+    }
+
+    /// Takes out what is due and not paused, at most `limit`, and whether something was that is paused. That is parked with
+    /// and without credit: nothing else gets past it in memory.
+    fn take_free(
+        &mut self,
+        fence: Fence,
+        until: Timestamp,
+        limit: usize,
+        passed: &mut Passed,
+    ) -> Result<(Vec<Due>, bool)> {
+        let mut batch = self.ahead.take_due(until, PARK_MAX);
+        let parked = self.pauses.park(&self.parts, fence, &batch).inspect_err(|_| self.ahead.put_back(&batch))?;
+        let Some(paused) = self.ruled(parked, &batch, passed) else { return Ok((Vec::new(), false)) };
+        let paused: HashSet<TaskId> = paused.into_iter().collect();
+        batch.retain(|due| !paused.contains(&due.id));
+        let rest = batch.split_off(limit.min(batch.len()));
+        self.ahead.put_back(&rest);
+        self.pauses.put_back(&rest);
+        Ok((batch, !paused.is_empty()))
+    }
+
+    /// Lets some go that were paused, if it is time: they are due, so that they are claimed by the next pass.
+    fn let_go(&mut self, fence: Fence, passed: &mut Passed) -> Result<()> {
+        let Some((pause, limit)) = self.pauses.turn(self.parts.metrics.clock().mono()) else { return Ok(()) };
+        // An error may have come after the commit: they are found by a sweep from the beginning.
+        let let_go = self.parts.store.let_go(fence, self.pauses.count(), pause, limit);
+        let let_go = let_go.inspect_err(|_| self.sweep.clear())?;
+        if let Some(LetGo { tasks, is_over }) = self.ruled(let_go, &[], passed) {
+            self.pauses.let_go(pause, tasks.len(), is_over, self.parts.metrics.clock().mono());
+            self.ahead.insert(&tasks);
+        }
+        Ok(())
+    }
+
+    /// What was done with a batch, if it was not refused.
+    fn ruled<T>(&mut self, ruled: Ruled<T>, batch: &[Due], passed: &mut Passed) -> Option<T> {
+        match ruled {
+            Ruled::Done(done) => return Some(done),
+            Ruled::Outdated => self.outdated(batch),
+            Ruled::Fenced => self.deposed(passed),
+        }
+        None
+    }
+
+    /// Somebody has paused or resumed: the same again, as soon as the pauses are read anew.
+    fn outdated(&mut self, batch: &[Due]) {
+        self.pauses.forget();
+        self.ahead.put_back(batch);
+    }
+
+    /// Whatever another master has done meanwhile, what is in memory is no picture of it.
+    fn deposed(&mut self, passed: &mut Passed) {
+        self.clear();
+        passed.deposed = true;
     }
 
     fn read_on(&mut self, now: Timestamp) -> Result<()> {
@@ -160,7 +229,8 @@ impl Dispatch {
     }
 
     fn call_off(&mut self, fence: Fence, overdue: &[Due]) -> Result<()> {
-        let expired = self.parts.store.expire(fence, overdue).inspect_err(|_| self.ahead.put_back(overdue))?;
+        let expired = self.parts.store.expire_under(fence, self.pauses.count(), overdue);
+        let expired = expired.inspect_err(|_| self.ahead.put_back(overdue))?;
         for id in expired {
             log::info!("task {id} has expired: it was due longer ago than its misfire policy allows");
         }
@@ -179,14 +249,12 @@ impl Dispatch {
             batch.iter().zip(generations).map(|(due, generation)| Order { due: *due, generation }).collect();
         let timer = self.parts.metrics.claim.start_timer();
         // An error may have come after the commit: what was claimed is then refused the next time, being dispatched.
-        let claimed = self.parts.store.claim(fence, &orders).inspect_err(|_| self.ahead.put_back(batch))?;
+        let claimed = self.parts.store.claim_under(fence, self.pauses.count(), &orders);
+        let claimed = claimed.inspect_err(|_| self.ahead.put_back(batch))?;
         timer.observe_duration();
         match claimed {
-            // Whatever another master has done meanwhile, what is in memory is no picture of it.
-            Claimed::Fenced => {
-                self.clear();
-                passed.deposed = true;
-            }
+            Claimed::Fenced => self.deposed(passed),
+            Claimed::Outdated => self.outdated(batch),
             Claimed::Done { claims, refused } => {
                 let back: Vec<Due> =
                     orders.iter().filter(|order| refused.contains(&order.generation)).map(|order| order.due).collect();
@@ -203,6 +271,10 @@ impl Dispatch {
     fn next(&self, has_credit: bool) -> Duration {
         let now = self.parts.metrics.clock().mono();
         let sweep = self.sweep.wait(now);
+        let sweep = self.pauses.wait(now).map_or(sweep, |wait| wait.min(sweep));
+        if self.pauses.is_unknown() {
+            return Duration::ZERO;
+        }
         if self.ahead.has_ready() {
             return if has_credit { Duration::ZERO } else { CREDIT_WAIT.min(sweep) };
         }

@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod master_resolver;
 pub mod outcomes;
 pub mod parts;
+mod pauses;
 mod recovery;
 mod reporting;
 pub mod set;

@@ -76,16 +76,19 @@ fn limit(text: &str) -> Option<usize> {
 }
 
 /// `name=value`, or `name:value` where there is no `=` at all.
-fn label(text: &str) -> Option<(String, String)> {
+pub(super) fn label(text: &str) -> Option<(String, String)> {
     let (name, value) = text.split_once('=').or_else(|| text.split_once(':'))?;
     let fits = |part: &str| part.chars().count() <= LABEL_CHARS_MAX && !part.contains('\0');
     (!name.is_empty() && fits(name) && fits(value)).then(|| (name.to_owned(), value.to_owned()))
 }
 
 fn labels_allowed() -> String {
-    format!(
-        "name=value or name:value, each of at most {LABEL_CHARS_MAX} characters, none of them NUL; at most {LABELS_MAX} labels"
-    )
+    format!("{}; at most {LABELS_MAX} labels", label_allowed())
+}
+
+/// What [`label`] takes.
+pub(super) fn label_allowed() -> String {
+    format!("name=value or name:value, each of at most {LABEL_CHARS_MAX} characters, none of them NUL")
 }
 
 fn states() -> String {

@@ -14,6 +14,7 @@ mod health;
 mod known;
 mod list;
 mod operations;
+mod pauses;
 mod problem;
 mod revision;
 mod server;
@@ -125,6 +126,8 @@ fn routes(config: &mut web::ServiceConfig, shared: Shared) {
         .service(web::resource("/v1/tasks/{id}/run").route(web::post().to(changes::run)))
         .service(web::resource("/v1/tasks/{id}/retry").route(web::post().to(changes::retry)))
         .service(web::resource("/v1/tasks/{id}/resolve").route(web::post().to(tasks::resolve)))
+        .service(reading(web::resource("/v1/pauses"), pauses::list).route(web::post().to(pauses::pause)))
+        .service(web::resource("/v1/pauses/{id}/resume").route(web::post().to(pauses::resume)))
         .service(reading(web::resource("/v1/cluster"), cluster::cluster))
         .service(reading(web::resource("/v1/stats"), stats::stats))
         .service(reading(web::resource("/healthz"), health::healthz))

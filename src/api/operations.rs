@@ -17,8 +17,8 @@ use super::body::BodyReader;
 use super::problem::{Kind, Problem};
 use super::tasks::resolution;
 use super::{ApiState, list};
+use crate::domain::batch_size::BatchSize;
 use crate::domain::limits::SUBMISSION_BYTES_MAX;
-use crate::domain::pace::Pace;
 use crate::domain::time::Mono;
 use crate::domain::{Timestamp, change_document};
 use crate::store::{Filter, IdPage, Operated, Operation};
@@ -155,14 +155,14 @@ struct Work {
     /// What is left.
     filter: Filter,
     dry_run: bool,
-    pace: Pace,
+    batch: BatchSize,
     tally: Tally,
 }
 
 impl Work {
     fn new(api: Arc<ApiState>, turn: Arc<Turn>, operation: Operation, filter: Filter) -> Self {
-        let pace = Pace::new(api.store.operates_on());
-        Self { api, turn, operation, filter, dry_run: false, pace, tally: Tally::default() }
+        let batch = BatchSize::new(api.store.operates_on());
+        Self { api, turn, operation, filter, dry_run: false, batch, tally: Tally::default() }
     }
 
     /// One batch. False: it was the last one.
@@ -185,7 +185,7 @@ impl Work {
 
     async fn change(&mut self) -> Result<IdPage, Problem> {
         let clock = self.api.database_clock.clock().clone();
-        let (operation, filter) = (self.operation, Filter { limit: self.pace.size(), ..self.filter.clone() });
+        let (operation, filter) = (self.operation, Filter { limit: self.batch.size(), ..self.filter.clone() });
         let mut free = self.turn.lock().await;
         tokio::time::sleep(free.since(clock.mono())).await;
         let asking = clock.clone();
@@ -198,7 +198,7 @@ impl Work {
         });
         let (page, operated, lasted) = changed.await?;
         *free = clock.mono().plus(lasted);
-        self.pace.took(lasted);
+        self.batch.took(lasted);
         self.tally.changed += operated.changed;
         self.tally.skipped += page.ids.len().saturating_sub(operated.changed);
         self.api.status.hint(operated.due);

@@ -39,6 +39,8 @@ pub enum Kind {
     UnknownPath,
     /// No such task.
     NoSuchTask,
+    /// No such pause.
+    NoSuchPause,
     /// The path does not take this method.
     MethodNotAllowed,
     /// The request came in too slowly.
@@ -78,6 +80,7 @@ impl Kind {
             Self::ForeignOrigin => (StatusCode::FORBIDDEN, "foreign-origin", "Other sites' pages may not write here"),
             Self::UnknownPath => (StatusCode::NOT_FOUND, "unknown-path", "There is nothing at this path"),
             Self::NoSuchTask => (StatusCode::NOT_FOUND, "no-such-task", "There is no such task"),
+            Self::NoSuchPause => (StatusCode::NOT_FOUND, "no-such-pause", "There is no such pause"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The path does not take this method")
             }

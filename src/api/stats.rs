@@ -36,8 +36,8 @@ struct Queue {
 
 /// `GET /v1/stats`.
 pub async fn stats(api: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
-    let question = api.ask(|store| Ok((store.counts()?, store.dead_letters()?, store.reports()?)));
-    let (counts, dead_letters, reports) = question.await?;
+    let question = api.ask(|store| Ok((store.counts()?, store.dead_letters()?, store.reports()?, store.pauses()?)));
+    let (counts, dead_letters, reports, pauses) = question.await?;
     let mut recent = Figures::default();
     for one in &reports {
         recent.add(&one.snapshot.recent);
@@ -49,6 +49,7 @@ pub async fn stats(api: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
         "lateness_ms": { "p50": lateness(0.5), "p99": lateness(0.99) },
         "queue": queue(&reports),
         "dead_letters": dead_letters,
+        "pauses": pauses.all.iter().filter(|pause| pause.is_in_force()).count(),
     })))
 }
 

@@ -16,6 +16,8 @@ pub struct TaskView<'a> {
     state: State,
     run_at: Timestamp,
     due_at: Timestamp,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    paused: bool,
     target: &'a Target,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<&'a Payload>,
@@ -50,6 +52,7 @@ impl<'a> TaskView<'a> {
             state: task.state,
             run_at: task.run_at,
             due_at: task.due_at,
+            paused: task.paused,
             target: &spec.target,
             payload: None,
             delivery: spec.delivery,

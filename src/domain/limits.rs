@@ -44,5 +44,15 @@ pub const ATTEMPTS_MAX: u32 = 1_000;
 pub const BACKOFF_MAX: Duration = Duration::from_hours(24);
 /// Longest `last_error` kept, in characters.
 pub const ERROR_CHARS_MAX: usize = 1_000;
+/// Most pauses at once, those that are being resumed too: each task that comes due is held against all of them.
+pub const PAUSES_MAX: i64 = 100;
+/// Longest reason of a pause, in characters.
+pub const PAUSE_REASON_CHARS_MAX: usize = 1_000;
+/// Tasks let go a second after a pause.
+pub const PER_SECOND: std::ops::RangeInclusive<u32> = 1..=100_000;
+/// Tasks let go a second if nothing is said.
+pub const PER_SECOND_DEFAULT: u32 = 1_000;
+/// So far the tasks that wait for the end of a pause are counted.
+pub const WAITING_COUNTED_MAX: u64 = 10_000;
 /// Most of a dead letter that is put on its topic, in bytes: what brokers take by default, less headers.
 pub const LETTER_BYTES_MAX: usize = 1_000_000;

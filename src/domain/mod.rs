@@ -4,6 +4,7 @@
 //! makes them durable; where the two meet, the *row* is the truth and a value of this module only its picture.
 
 pub mod attempt;
+pub mod batch_size;
 pub mod buckets;
 pub mod change_document;
 pub mod claim;
@@ -20,6 +21,7 @@ pub mod look_ahead;
 pub mod mastership;
 pub mod object;
 pub mod pace;
+pub mod pause;
 pub mod payload;
 pub mod recent;
 pub mod retry;
@@ -38,6 +40,7 @@ pub use attempt::{Attempt, AttemptOutcome, Outcome};
 pub use claim::{Claim, ClaimedTask, Due};
 pub use ids::{Epoch, GenerationId, TaskId};
 pub use invalid::Invalid;
+pub use pause::{Pause, Pauses};
 pub use settlement::Verdict;
 pub use state::State;
 pub use target::{HttpTarget, KafkaTarget, Target};

@@ -1,35 +1,55 @@
-//! How large the next batch of a long piece of work may be, so that nobody waits long for any of them.
+//! So many a second, in small batches several times a second: what a catch-up lets go, and when.
 
 use std::time::Duration;
 
-/// A batch may take this long.
-const LONGEST: Duration = Duration::from_millis(25);
+use super::time::Mono;
 
-/// Halves where a batch took too long, doubles where it was quick, up to a most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Time between batches, unless one task takes longer than that.
+const STEP: Duration = Duration::from_millis(100);
+/// What was not let go within this time is not made up for: no flood follows on a standstill.
+const MADE_UP: Duration = Duration::from_millis(500);
+
+/// A bucket of tokens, by a monotonic clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pace {
-    size: usize,
-    most: usize,
+    /// The time of one task; zero: no limit.
+    each: Duration,
+    /// Everything before this instant is used up.
+    used_until: Mono,
 }
 
 impl Pace {
-    /// Begins with the most.
-    pub fn new(most: usize) -> Self {
-        Self { size: most.max(1), most: most.max(1) }
+    /// From now on; `None`: as fast as it goes.
+    pub fn new(per_second: Option<u32>, now: Mono) -> Self {
+        let each = per_second.map_or(Duration::ZERO, |per_second| Duration::from_secs(1) / per_second.max(1));
+        Self { each, used_until: now }
     }
 
-    /// So large may the next one be.
-    pub fn size(self) -> usize {
-        self.size
-    }
-
-    /// One has taken so long.
-    pub fn took(&mut self, lasted: Duration) {
-        if lasted > LONGEST {
-            self.size = (self.size / 2).max(1);
-        } else if lasted < LONGEST / 2 {
-            self.size = self.size.saturating_mul(2).min(self.most);
+    /// How many may go now, at most `most`; 0 as long as it is not worth a batch.
+    pub fn batch(&self, now: Mono, most: usize) -> usize {
+        if self.each.is_zero() {
+            return most;
         }
+        if !self.wait(now).is_zero() {
+            return 0;
+        }
+        let whole = self.unused(now).as_nanos().checked_div(self.each.as_nanos()).unwrap_or(0);
+        usize::try_from(whole).unwrap_or(usize::MAX).min(most)
+    }
+
+    /// So many have gone.
+    pub fn took(&mut self, tasks: usize, now: Mono) {
+        let time = self.each.saturating_mul(u32::try_from(tasks).unwrap_or(u32::MAX));
+        self.used_until = now.minus(self.unused(now)).plus(time);
+    }
+
+    /// How long until the next batch.
+    pub fn wait(&self, now: Mono) -> Duration {
+        if self.each.is_zero() { Duration::ZERO } else { STEP.max(self.each).saturating_sub(self.unused(now)) }
+    }
+
+    fn unused(&self, now: Mono) -> Duration {
+        now.since(self.used_until).min(MADE_UP.max(self.each))
     }
 }
 
@@ -37,20 +57,62 @@ impl Pace {
 mod tests {
     use super::*;
 
+    fn ms(ms: u64) -> Mono {
+        Mono(Duration::from_millis(ms))
+    }
+
+    /// What goes within `seconds` where somebody looks every `look_ms`, at most `most` at once.
+    fn gone(per_second: u32, seconds: u64, look_ms: usize, most: usize) -> usize {
+        let (mut pace, mut gone) = (Pace::new(Some(per_second), ms(7)), 0);
+        for now in (7..=7 + seconds * 1_000).step_by(look_ms).map(ms) {
+            let batch = pace.batch(now, most);
+            pace.took(batch, now);
+            gone += batch;
+        }
+        gone
+    }
+
     #[test]
-    fn slow_batches_get_smaller_and_quick_ones_larger_again() {
-        let mut pace = Pace::new(100);
-        let sizes = |pace: &mut Pace, lasted: Duration, times: usize| {
-            let mut size = |_| {
-                pace.took(lasted);
-                pace.size()
-            };
-            (0..times).map(&mut size).collect::<Vec<_>>()
-        };
-        assert_eq!(pace.size(), 100);
-        assert_eq!(sizes(&mut pace, LONGEST * 2, 8), [50, 25, 12, 6, 3, 1, 1, 1]);
-        assert_eq!(sizes(&mut pace, LONGEST, 2), [1, 1], "just right");
-        assert_eq!(sizes(&mut pace, Duration::ZERO, 8), [2, 4, 8, 16, 32, 64, 100, 100]);
-        assert_eq!(Pace::new(0).size(), 1);
+    fn so_many_go_a_second_whatever_the_pace() {
+        for per_second in [1, 3, 7, 10, 99, 1_000, 4_999] {
+            let (gone, ideal) = (gone(per_second, 20, 10, 500), usize::try_from(per_second * 20).unwrap());
+            assert!(gone <= ideal && gone + 1 >= ideal * 199 / 200, "{per_second} a second: {gone} of {ideal}");
+        }
+        let fast = gone(100_000, 10, 1, 500);
+        assert!((980_000..=1_000_000).contains(&fast), "in batches with as much room as a few milliseconds: {fast}");
+    }
+
+    #[test]
+    fn the_first_batch_is_small_and_the_rest_of_a_token_is_kept() {
+        let mut pace = Pace::new(Some(1_000), ms(0));
+        assert_eq!((pace.batch(ms(0), 500), pace.wait(ms(0))), (0, STEP));
+        assert_eq!((pace.batch(ms(99), 500), pace.wait(ms(99))), (0, Duration::from_millis(1)));
+        assert_eq!((pace.batch(ms(100), 500), pace.wait(ms(100))), (100, Duration::ZERO));
+        pace.took(100, ms(100));
+        assert_eq!((pace.batch(ms(150), 500), pace.wait(ms(150))), (0, Duration::from_millis(50)));
+        let mut slow = Pace::new(Some(3), ms(0));
+        assert_eq!((slow.batch(ms(333), 500), slow.batch(ms(334), 500)), (0, 1));
+        slow.took(1, ms(334));
+        assert_eq!(slow.batch(ms(667), 500), 1, "the third of a millisecond is not lost");
+    }
+
+    #[test]
+    fn after_a_standstill_no_flood_follows() {
+        let mut pace = Pace::new(Some(1_000), ms(0));
+        assert_eq!(pace.batch(ms(60_000), 10_000), 500);
+        pace.took(200, ms(60_000));
+        assert_eq!(pace.batch(ms(60_000), 10_000), 300, "what a batch had no room for goes next");
+        pace.took(300, ms(60_000));
+        assert_eq!(pace.batch(ms(60_100), 10_000), 100);
+        assert_eq!(Pace::new(Some(1), ms(0)).batch(ms(60_000), 10_000), 1);
+    }
+
+    #[test]
+    fn without_a_pace_all_go_that_fit() {
+        let mut pace = Pace::new(None, ms(0));
+        for _ in 0..3 {
+            assert_eq!((pace.batch(ms(0), 500), pace.wait(ms(0))), (500, Duration::ZERO));
+            pace.took(500, ms(0));
+        }
     }
 }

@@ -91,6 +91,8 @@ pub struct Task {
     pub run_at: Timestamp,
     /// When it is to be fired next, or was fired last.
     pub due_at: Timestamp,
+    /// It has come due and waits for the end of a pause.
+    pub paused: bool,
     /// Starts so far.
     pub attempt: u32,
     /// When it was stored.

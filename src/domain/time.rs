@@ -13,6 +13,8 @@ pub struct Timestamp(i64);
 impl Timestamp {
     /// The earliest instant: a lower bound for scans.
     pub const MIN: Self = Self(i64::MIN);
+    /// The end of time, 9999-12-31T23:59:59Z: what waits for the end of a pause is due then, as far as the look-ahead goes.
+    pub const NEVER: Self = Self(253_402_300_799_000_000);
 
     /// From microseconds since 1970.
     pub const fn from_micros(micros: i64) -> Self {
@@ -111,6 +113,11 @@ mod tests {
     fn is_written_in_utc_with_microseconds() {
         let at = Timestamp::parse("2026-12-24T18:00:00+01:00").unwrap();
         assert_eq!(at.to_string(), "2026-12-24T17:00:00.000000Z");
+    }
+
+    #[test]
+    fn never_is_the_last_second_that_can_be_written() {
+        assert_eq!(Timestamp::parse("9999-12-31T23:59:59Z"), Some(Timestamp::NEVER));
     }
 
     #[test]

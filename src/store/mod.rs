@@ -9,6 +9,7 @@ mod counts;
 pub mod error;
 mod key;
 mod leftover;
+mod pause_row;
 pub mod postgres;
 pub mod records;
 mod row;
@@ -20,7 +21,7 @@ mod written;
 use std::time::Duration;
 
 use crate::domain::figures::Minute;
-use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Task, TaskId, Timestamp};
+use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, Pause, Pauses, State, Task, TaskId, Timestamp};
 
 pub use changing::*;
 pub use error::StoreError;
@@ -123,12 +124,41 @@ pub trait Store: Send + Sync + 'static {
 
     /// Scheduled tasks after `after` in the order of `(due_at, id)` and due until `until`, at most `limit`.
     fn scheduled(&self, after: Option<(Timestamp, TaskId)>, until: Timestamp, limit: usize) -> Result<Vec<Due>>;
-    /// Claims what is still scheduled at the expected `due_at`, under the fence, for generations that are `alive`.
-    fn claim(&self, fence: Fence, orders: &[Order]) -> Result<Claimed>;
-    /// Calls off what its misfire policy does not let fire any more. The ids that were.
-    fn expire(&self, fence: Fence, overdue: &[Due]) -> Result<Vec<TaskId>>;
+    /// Claims what is still scheduled at the expected `due_at`, under the fence, for generations that are `alive`; nothing if
+    /// the pauses are not those any more of which the master knows: `pauses` is their [`Pauses::count`].
+    fn claim_under(&self, fence: Fence, pauses: i64, orders: &[Order]) -> Result<Claimed>;
+    /// The same for a master that has never heard of a pause.
+    fn claim(&self, fence: Fence, orders: &[Order]) -> Result<Claimed> {
+        self.claim_under(fence, Pauses::default().count, orders)
+    }
+    /// Calls off what its misfire policy does not let fire any more, under the same conditions. The ids that were.
+    fn expire_under(&self, fence: Fence, pauses: i64, overdue: &[Due]) -> Result<Vec<TaskId>>;
+    /// The same for a master that has never heard of a pause.
+    fn expire(&self, fence: Fence, overdue: &[Due]) -> Result<Vec<TaskId>> {
+        self.expire_under(fence, Pauses::default().count, overdue)
+    }
     /// What each living generation can do and holds.
     fn loads(&self) -> Result<Vec<GenerationLoad>>;
+
+    // Pauses.
+
+    /// Pauses everything, or what has this label. From its return on nothing that matches is claimed any more: who
+    /// claims goes by the pauses as they are now, and the claim under way was waited for.
+    fn pause(&self, label: Option<&(String, String)>, reason: Option<&str>) -> Result<Paused>;
+    /// Lets what waits for its end go, so many a second, or all at once; asked again, the new pace counts. `None`: there is no
+    /// such pause.
+    fn resume(&self, pause: i64, per_second: Option<u32>) -> Result<Option<Pause>>;
+    /// All pauses as they stand.
+    fn pauses(&self) -> Result<Pauses>;
+    /// How many tasks wait for the end of each of these, counted no further than one beyond
+    /// [`crate::domain::limits::WAITING_COUNTED_MAX`].
+    fn waiting(&self, pauses: &[i64]) -> Result<Vec<u64>>;
+    /// Parks what matches one of the pauses in force and is still scheduled as expected: it is due at the end of time until it
+    /// is let go. The ids of all that match: who claims leaves them out, whatever their rows say now.
+    fn park(&self, fence: Fence, pauses: &Pauses, batch: &[Due]) -> Result<Ruled<Vec<TaskId>>>;
+    /// Lets some go that wait for the end of a pause that is being resumed, the oldest first, at most `limit` (and no more than
+    /// fit into a short transaction).
+    fn let_go(&self, fence: Fence, pauses: i64, pause: i64, limit: usize) -> Result<Ruled<LetGo>>;
 
     // Execution.
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::figures::{Minute, Snapshot};
 use crate::domain::{
-    AttemptOutcome, Claim, ClaimedTask, Due, Epoch, GenerationId, NewTask, State, TaskId, Timestamp, Verdict,
+    AttemptOutcome, Claim, ClaimedTask, Due, Epoch, GenerationId, NewTask, Pause, State, TaskId, Timestamp, Verdict,
 };
 
 /// A reign's token: a write of the master holds only while both are the current ones.
@@ -254,6 +254,8 @@ pub struct Order {
 pub enum Claimed {
     /// The master was deposed: nothing was claimed.
     Fenced,
+    /// The pauses were changed since the master has read them: nothing was claimed.
+    Outdated,
     /// These were claimed. The others had changed, or their generation is not alive.
     Done {
         /// Ids by generation.
@@ -261,6 +263,51 @@ pub enum Claimed {
         /// Generations that are not alive: what was meant for them is still scheduled.
         refused: Vec<GenerationId>,
     },
+}
+
+/// How a write of a master ended that goes by the pauses as it has read them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ruled<T> {
+    /// The master was deposed: nothing was done.
+    Fenced,
+    /// The pauses were changed since: nothing was done.
+    Outdated,
+    /// It is done.
+    Done(T),
+}
+
+impl<T> Ruled<T> {
+    /// Goes on with what was done.
+    ///
+    /// # Errors
+    /// Those of what goes on.
+    pub fn and_then<U>(self, go_on: impl FnOnce(T) -> crate::store::Result<U>) -> crate::store::Result<Ruled<U>> {
+        Ok(match self {
+            Self::Fenced => Ruled::Fenced,
+            Self::Outdated => Ruled::Outdated,
+            Self::Done(done) => Ruled::Done(go_on(done)?),
+        })
+    }
+}
+
+/// What a step of a catch-up let go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LetGo {
+    /// Scheduled for their own instants again.
+    pub tasks: Vec<Due>,
+    /// Nothing waits for the end of this pause any more: it is gone.
+    pub is_over: bool,
+}
+
+/// What became of a call to pause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Paused {
+    /// It begins with this call.
+    New(Pause),
+    /// The same is paused already, or was being resumed and is paused again.
+    Known(Pause),
+    /// There are as many pauses as there may be.
+    Full,
 }
 
 /// What a living generation can do and holds.

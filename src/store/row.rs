@@ -1,5 +1,6 @@
 //! A task's row in either database, and its way to and from the domain.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use diesel::prelude::*;
@@ -94,6 +95,8 @@ impl TaskRow {
             state: State::from_code(self.state).ok_or_else(|| unreadable("state", self.state))?,
             run_at: Timestamp::from_micros(self.run_at),
             due_at: Timestamp::from_micros(self.due_at),
+            // A row of another table tells.
+            paused: false,
             attempt: starts(self.attempt)?,
             created_at: Timestamp::from_micros(self.created_at),
             dispatched_at: self.dispatched_at.map(Timestamp::from_micros),
@@ -180,6 +183,11 @@ pub fn due(row: &DueRow) -> Result<Due> {
         priority: priority(*priority_code)?,
         misfire: misfire(*misfire_ms),
     })
+}
+
+/// The labels of a task.
+pub fn labels(text: &str) -> Result<BTreeMap<String, String>> {
+    from_json(text)
 }
 
 /// A count of starts.

@@ -182,6 +182,7 @@ impl Fixture {
         let orders: Vec<Order> = dues.iter().map(|due| Order { due: *due, generation }).collect();
         match self.store().claim(fence, &orders).unwrap() {
             Claimed::Fenced => panic!("fenced by another reign"),
+            Claimed::Outdated => panic!("there are pauses, which this claim does not know"),
             Claimed::Done { claims, refused } => {
                 assert_eq!(refused, []);
                 assert!(claims.iter().all(|(owner, _)| *owner == generation));

@@ -31,6 +31,7 @@ mod mastership;
 mod model;
 mod operations;
 mod patching;
+mod pauses;
 mod plans;
 mod races;
 mod reading;
@@ -90,6 +91,24 @@ macro_rules! suite {
                 claims_of_one_task_are_numbered,
                 only_the_overdue_expires,
                 expiring_needs_the_expected_instant_and_the_fence,
+            );
+            suite!(@ $store pauses:
+                a_claim_that_does_not_know_of_a_pause_is_refused,
+                a_label_holds_back_what_has_it_and_nothing_else,
+                without_a_label_everything_is_held_back,
+                what_is_parked_is_shown_as_it_is_really_due,
+                only_what_is_still_as_expected_is_parked,
+                the_same_pause_again_is_the_same,
+                resumed_again_the_new_pace_counts,
+                the_oldest_is_let_go_first_and_with_the_last_the_pause_is_gone,
+                no_more_are_let_go_at_once_than_fit_into_a_short_transaction,
+                what_matches_another_pause_is_parked_again,
+                a_pause_that_is_being_resumed_may_be_paused_again,
+                a_parked_task_is_cancelled_as_it_was_due,
+                a_parked_task_submitted_again_is_the_same,
+                what_is_paused_expires_when_it_is_let_go,
+                a_deposed_master_neither_parks_nor_lets_go,
+                there_are_only_so_many_pauses,
             );
             suite!(@ $store execution:
                 assignments_come_once_in_order_with_whole_tasks,

@@ -11,8 +11,8 @@ use task_scheduler::domain::figures::{Figures, Minute, Snapshot};
 use task_scheduler::domain::{Claim, Due, GenerationId, Misfire, State};
 use task_scheduler::store::postgres::PostgresStore;
 use task_scheduler::store::{
-    Claimed, DeadLetter, Done, Fence, Filter, Ingested, OffsetMove, Order, Patch, Patched, Positions, Report,
-    Resolution, Store, Stretch,
+    Claimed, DeadLetter, Done, Fence, Filter, Ingested, OffsetMove, Order, Patch, Patched, Paused, Positions, Report,
+    Resolution, Ruled, Store, Stretch,
 };
 
 use crate::fixtures::{BASE, failed, id, lost, retried, returned, succeeded, task};
@@ -122,6 +122,7 @@ fn rarer(store: &PostgresStore, fence: Fence, generation: GenerationId, first: u
         store.settle(generation, &[lost(claim)], &done).unwrap();
         store.resolve(claim.id, to).unwrap();
     }
+    pausing(store, fence, first);
     let label = ("number".to_owned(), first.to_string());
     let filter = Filter { limit: 3, ..Filter::default() };
     store.list(&Filter { labels: vec![label], ..filter.clone() }).unwrap();
@@ -151,6 +152,24 @@ fn changes(store: &PostgresStore, first: u64) {
         assert_eq!(changed, page.ids.len(), "{operation:?}");
     }
     store.retry(ids[1]).unwrap();
+}
+
+/// What matches is parked, one of it is called off, the rest is let go; everything is as before, but for the count of changes.
+fn pausing(store: &PostgresStore, fence: Fence, first: u64) {
+    let Paused::New(pause) = store.pause(Some(&("number".to_owned(), (first + 5).to_string())), None).unwrap() else {
+        panic!("it is new")
+    };
+    let dues = store.scheduled(None, BASE.plus(LONG * 600), 40).unwrap();
+    assert_eq!(
+        store.park(fence, &store.pauses().unwrap(), &dues).unwrap(),
+        Ruled::Done(vec![id(u128::from(first + 5))])
+    );
+    assert!(store.find(id(u128::from(first + 5))).unwrap().unwrap().paused);
+    assert_eq!(store.waiting(&[pause.id]).unwrap(), [1]);
+    store.resume(pause.id, None).unwrap().unwrap();
+    let count = store.pauses().unwrap().count;
+    let Ruled::Done(let_go) = store.let_go(fence, count, pause.id, 9).unwrap() else { panic!("refused") };
+    assert_eq!((let_go.tasks.len(), let_go.is_over), (1, true));
 }
 
 fn claims(store: &PostgresStore, fence: Fence, generation: GenerationId, dues: &[Due]) -> Vec<Claim> {

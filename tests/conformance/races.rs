@@ -22,6 +22,7 @@ fn claims(store: &dyn Store, fence: Fence, dues: &[Due]) -> usize {
     let orders: Vec<_> = dues.iter().map(|due| Order { due: *due, generation: fence.generation }).collect();
     match store.claim(fence, &orders).unwrap() {
         Claimed::Fenced => panic!("fenced by another reign"),
+        Claimed::Outdated => panic!("there are pauses, which this claim does not know"),
         Claimed::Done { claims, .. } => claims.iter().map(|(_, claims)| claims.len()).sum(),
     }
 }

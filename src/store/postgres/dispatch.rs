@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Uuid};
 use super::columns::DueColumns;
 use super::counts::{self, Writer};
 use super::generations::{add_assigned, hold_alive};
-use super::mastership::hold_fence;
+use super::mastership::hold_known;
 use super::moves::expire_scheduled;
 use super::value::Value;
 use crate::domain::{Claim, Due, GenerationId, State, TaskId, Timestamp};
@@ -14,7 +14,7 @@ use crate::store::counts::Deltas;
 use crate::store::key::Key;
 use crate::store::row::{DueRow, due};
 use crate::store::statement::{Words, statement};
-use crate::store::{Claimed, Fence, Order, Result};
+use crate::store::{Claimed, Fence, Order, Result, Ruled};
 
 struct Scheduled;
 
@@ -60,9 +60,11 @@ impl Words for Assign {
 }
 
 /// Claims what is still scheduled at the expected instant, for generations that are alive.
-pub fn claim(c: &mut PgConnection, writer: Writer, fence: Fence, orders: &[Order]) -> Result<Claimed> {
-    if !hold_fence(c, fence)? {
-        return Ok(Claimed::Fenced);
+pub fn claim(c: &mut PgConnection, writer: Writer, fence: Fence, pauses: i64, orders: &[Order]) -> Result<Claimed> {
+    match hold_known(c, fence, pauses)? {
+        Ruled::Fenced => return Ok(Claimed::Fenced),
+        Ruled::Outdated => return Ok(Claimed::Outdated),
+        Ruled::Done(()) => {}
     }
     let mut generations: Vec<GenerationId> = orders.iter().map(|order| order.generation).collect();
     generations.sort_unstable();
@@ -107,8 +109,8 @@ pub fn claim(c: &mut PgConnection, writer: Writer, fence: Fence, orders: &[Order
 }
 
 /// Calls off what is overdue by its misfire policy.
-pub fn expire(c: &mut PgConnection, writer: Writer, fence: Fence, overdue: &[Due]) -> Result<Vec<TaskId>> {
-    if !hold_fence(c, fence)? {
+pub fn expire(c: &mut PgConnection, writer: Writer, fence: Fence, pauses: i64, overdue: &[Due]) -> Result<Vec<TaskId>> {
+    if hold_known(c, fence, pauses)? != Ruled::Done(()) {
         return Ok(Vec::new());
     }
     let expired = expire_scheduled(c, overdue)?;

@@ -11,7 +11,7 @@ use crate::domain::time::micros_of;
 use crate::domain::{Epoch, GenerationId, Timestamp};
 use crate::store::key::Key;
 use crate::store::statement::{Words, statement};
-use crate::store::{Fence, Result, StoreError, TakeOver, Term};
+use crate::store::{Fence, Result, Ruled, StoreError, TakeOver, Term};
 
 /// The session's advisory lock of a generation: held by its lease's connection, so that it is free as soon as the process
 /// is killed. A hint to take over early, never the lease: it says nothing of a process that was stopped or cut off.
@@ -147,18 +147,28 @@ pub fn renew(c: &mut PgConnection, fence: Fence, lease: Duration) -> Result<bool
 struct HoldFence;
 
 impl Words for HoldFence {
-    const SQL: &'static str = "SELECT epoch FROM master_fence WHERE epoch = ? AND generation = ? FOR SHARE";
+    const SQL: &'static str = "SELECT pauses FROM master_fence WHERE epoch = ? AND generation = ? FOR SHARE";
     type Row = BigInt;
 }
 
 /// Holds the fence until the transaction ends, if it still names this reign. A statement of its own, before any that it
 /// protects: seen in the same one, a fence says nothing about what that statement sees.
 pub fn hold_fence(c: &mut PgConnection, fence: Fence) -> Result<bool> {
-    let held: Option<i64> =
-        statement::<HoldFence, _>(&[Value::Int(fence.epoch.0), Value::Key(fence.generation.into())])
-            .get_result(c)
-            .optional()?;
-    Ok(held.is_some())
+    Ok(held(c, fence)?.is_some())
+}
+
+/// The same for what goes by the pauses too: as often as the master knows they were changed.
+pub fn hold_known(c: &mut PgConnection, fence: Fence, pauses: i64) -> Result<Ruled<()>> {
+    Ok(match held(c, fence)? {
+        None => Ruled::Fenced,
+        Some(now) if now != pauses => Ruled::Outdated,
+        Some(_) => Ruled::Done(()),
+    })
+}
+
+fn held(c: &mut PgConnection, fence: Fence) -> Result<Option<i64>> {
+    let values = [Value::Int(fence.epoch.0), Value::Key(fence.generation.into())];
+    Ok(statement::<HoldFence, _>(&values).get_result(c).optional()?)
 }
 
 struct OpenFence;

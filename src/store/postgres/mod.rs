@@ -19,7 +19,9 @@ mod migrate;
 mod moves;
 mod offsets;
 mod operations;
+mod parking;
 mod patching;
+mod pauses;
 mod reading;
 mod recovery;
 mod reports;
@@ -42,12 +44,12 @@ use super::counts::Deltas;
 use super::key::Key;
 use super::records::{
     Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Filter, Generation, GenerationLoad, Hint, Ingested,
-    NewGeneration, Order, Positions, Recovered, Report, Reported, Resolution, Settled, Settlement, StartRecord,
-    StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
+    LetGo, NewGeneration, Order, Paused, Positions, Recovered, Report, Reported, Resolution, Ruled, Settled,
+    Settlement, StartRecord, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
 };
 use super::{Hear, Result, Store, StoreError, limit_of};
 use crate::domain::figures::Minute;
-use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Task, TaskId, Timestamp};
+use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, Pause, Pauses, State, Task, TaskId, Timestamp};
 
 /// The schema this program knows; see `schema_version` in the migrations.
 pub const SCHEMA: i32 = 7;
@@ -286,9 +288,9 @@ impl Store for PostgresStore {
         self.connections.run(|c| dispatch::scheduled(c, after, until, limit))
     }
 
-    fn claim(&self, fence: Fence, orders: &[Order]) -> Result<Claimed> {
+    fn claim_under(&self, fence: Fence, pauses: i64, orders: &[Order]) -> Result<Claimed> {
         self.connections.write(|c| {
-            let claimed = dispatch::claim(c, self.writer(Stream::Claim), fence, orders)?;
+            let claimed = dispatch::claim(c, self.writer(Stream::Claim), fence, pauses, orders)?;
             if let Claimed::Done { claims, .. } = &claimed {
                 // The master's own node is told by the master.
                 let others: Vec<_> = claims.iter().map(|(id, _)| *id).filter(|id| *id != fence.generation).collect();
@@ -300,8 +302,32 @@ impl Store for PostgresStore {
         })
     }
 
-    fn expire(&self, fence: Fence, overdue: &[Due]) -> Result<Vec<TaskId>> {
-        self.connections.write(|c| dispatch::expire(c, self.writer(Stream::Claim), fence, overdue))
+    fn expire_under(&self, fence: Fence, pauses: i64, overdue: &[Due]) -> Result<Vec<TaskId>> {
+        self.connections.write(|c| dispatch::expire(c, self.writer(Stream::Claim), fence, pauses, overdue))
+    }
+
+    fn pause(&self, label: Option<&(String, String)>, reason: Option<&str>) -> Result<Paused> {
+        self.connections.change(|c| pauses::pause(c, label, reason))
+    }
+
+    fn resume(&self, pause: i64, per_second: Option<u32>) -> Result<Option<Pause>> {
+        self.connections.change(|c| pauses::resume(c, pause, per_second))
+    }
+
+    fn pauses(&self) -> Result<Pauses> {
+        self.connections.run(pauses::all)
+    }
+
+    fn waiting(&self, pauses: &[i64]) -> Result<Vec<u64>> {
+        self.connections.visit(|c| pauses::waiting(c, pauses))
+    }
+
+    fn park(&self, fence: Fence, pauses: &Pauses, batch: &[Due]) -> Result<Ruled<Vec<TaskId>>> {
+        self.connections.write(|c| parking::park(c, fence, pauses, batch))
+    }
+
+    fn let_go(&self, fence: Fence, pauses: i64, pause: i64, limit: usize) -> Result<Ruled<LetGo>> {
+        self.connections.write(|c| parking::let_go(c, fence, pauses, pause, limit))
     }
 
     fn loads(&self) -> Result<Vec<GenerationLoad>> {

@@ -1,9 +1,10 @@
 //! The whole row moves between `task` and `task_history`, `claim_no` included, each time by one statement.
 
 use diesel::prelude::*;
-use diesel::sql_types::Uuid;
+use diesel::sql_types::{BigInt, Uuid};
 
 use super::columns::DueColumns;
+use super::parking::unpark_ended;
 use super::value::Value;
 use crate::domain::{Claim, Due, GenerationId, State, TaskId, Timestamp};
 use crate::store::Result;
@@ -68,14 +69,18 @@ impl Words for Cancel {
         kept!(into_history),
         "SELECT ",
         kept!(),
-        ", 5, attempt, started_at, last_error, now_us() FROM gone"
+        ", 5, attempt, started_at, last_error, now_us() FROM gone RETURNING due_at"
     );
-    type Row = ();
+    type Row = BigInt;
 }
 
 /// Calls a task off; false if it is not scheduled.
 pub fn cancel_scheduled(c: &mut PgConnection, id: TaskId) -> Result<bool> {
-    Ok(statement::<Cancel, _>(&[Value::Key(id.into())]).execute(c)? == 1)
+    let due_at: Option<i64> = statement::<Cancel, _>(&[Value::Key(id.into())]).get_result(c).optional()?;
+    if due_at == Some(Timestamp::NEVER.micros()) {
+        unpark_ended(c, vec![id.into()])?;
+    }
+    Ok(due_at.is_some())
 }
 
 struct Expire;

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text, Uuid};
 
 use super::columns::{TaskColumns, columns};
+use super::parking::show_parked;
 use super::value::Value;
 use crate::domain::{Attempt, AttemptOutcome, Epoch, State, Task, TaskId, Timestamp};
 use crate::store::key::Key;
@@ -47,7 +48,9 @@ impl Words for Find {
 pub fn find(c: &mut PgConnection, id: TaskId) -> Result<Option<Task>> {
     let found: Option<Found> =
         statement::<Find, _>(&[Value::Key(id.into()), Value::Key(id.into())]).get_result(c).optional()?;
-    found.map(read).transpose()
+    let mut found: Vec<Task> = found.into_iter().map(read).collect::<Result<_>>()?;
+    show_parked(c, &mut found)?;
+    Ok(found.pop())
 }
 
 fn read((row, finished_at, node, running_since): Found) -> Result<Task> {
@@ -72,7 +75,9 @@ pub fn list(c: &mut PgConnection, filter: &Filter) -> Result<Vec<Task>> {
     }
     // By the numbers of their columns: when it was made, and its id.
     pages.and(") AS pages ORDER BY 11 DESC, 1 DESC LIMIT ?", [limit_of(filter)]);
-    pages.load::<Found>(c)?.into_iter().map(read).collect()
+    let mut tasks: Vec<Task> = pages.load::<Found>(c)?.into_iter().map(read).collect::<Result<_>>()?;
+    show_parked(c, &mut tasks)?;
+    Ok(tasks)
 }
 
 fn limit_of(filter: &Filter) -> Value<'static> {

@@ -7,7 +7,7 @@ use diesel::sqlite::SqliteConnection;
 
 use super::counts;
 use super::generations::standing;
-use super::mastership::holds;
+use super::mastership::known;
 use super::moves::{End, end_scheduled};
 use super::packed::pack;
 use super::schema::{assignment, task};
@@ -17,7 +17,7 @@ use crate::store::counts::Deltas;
 use crate::store::key::Key;
 use crate::store::row::{DueRow, due};
 use crate::store::statement::{Words, statement};
-use crate::store::{Claimed, Fence, Order, Result, Standing};
+use crate::store::{Claimed, Fence, Order, Result, Ruled, Standing};
 
 /// Scheduled tasks in the order of the index, from its lower bound on.
 pub fn scheduled(
@@ -43,9 +43,11 @@ pub fn scheduled(
 }
 
 /// Claims what is still scheduled at the expected instant, for generations that are alive.
-pub fn claim(c: &mut SqliteConnection, fence: Fence, orders: &[Order], now: Timestamp) -> Result<Claimed> {
-    if !holds(c, fence)? {
-        return Ok(Claimed::Fenced);
+pub fn claim(c: &mut SqliteConnection, fence: Fence, pauses: i64, orders: &[Order], now: Timestamp) -> Result<Claimed> {
+    match known(c, fence, pauses)? {
+        Ruled::Fenced => return Ok(Claimed::Fenced),
+        Ruled::Outdated => return Ok(Claimed::Outdated),
+        Ruled::Done(()) => {}
     }
     let mut generations: Vec<GenerationId> = orders.iter().map(|order| order.generation).collect();
     generations.sort_unstable();
@@ -152,8 +154,14 @@ fn assign(c: &mut SqliteConnection, fence: Fence, generation: GenerationId, clai
 }
 
 /// Calls off what is overdue by its misfire policy.
-pub fn expire(c: &mut SqliteConnection, fence: Fence, overdue: &[Due], now: Timestamp) -> Result<Vec<TaskId>> {
-    if !holds(c, fence)? {
+pub fn expire(
+    c: &mut SqliteConnection,
+    fence: Fence,
+    pauses: i64,
+    overdue: &[Due],
+    now: Timestamp,
+) -> Result<Vec<TaskId>> {
+    if known(c, fence, pauses)? != Ruled::Done(()) {
         return Ok(Vec::new());
     }
     let (mut expired, mut deltas) = (Vec::new(), Deltas::default());

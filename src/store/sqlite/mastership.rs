@@ -10,7 +10,7 @@ use super::schema::{master_fence, master_lease, master_term};
 use crate::domain::{Epoch, GenerationId, Timestamp};
 use crate::store::key::Key;
 use crate::store::row::later;
-use crate::store::{Fence, Result, Standing, TakeOver, Term};
+use crate::store::{Fence, Result, Ruled, Standing, TakeOver, Term};
 
 /// Takes the next epoch. The lock file is the lease, so whoever gets here may.
 pub fn take_over(c: &mut SqliteConnection, me: GenerationId, now: Timestamp, lease: Duration) -> Result<TakeOver> {
@@ -45,9 +45,24 @@ pub fn take_over(c: &mut SqliteConnection, me: GenerationId, now: Timestamp, lea
 
 /// The fence still names this reign.
 pub fn holds(c: &mut SqliteConnection, fence: Fence) -> Result<bool> {
-    let (epoch, owner): (i64, Option<Vec<u8>>) =
-        master_fence::table.select((master_fence::epoch, master_fence::generation)).first(c)?;
-    Ok(epoch == fence.epoch.0 && owner.as_deref() == Some(fence.generation.0.as_bytes().as_slice()))
+    Ok(pauses_under(c, fence)?.is_some())
+}
+
+/// The same for what goes by the pauses too: as often as the master knows they were changed.
+pub fn known(c: &mut SqliteConnection, fence: Fence, pauses: i64) -> Result<Ruled<()>> {
+    Ok(match pauses_under(c, fence)? {
+        None => Ruled::Fenced,
+        Some(now) if now != pauses => Ruled::Outdated,
+        Some(_) => Ruled::Done(()),
+    })
+}
+
+/// How often the pauses were changed, as long as the fence names this reign.
+fn pauses_under(c: &mut SqliteConnection, fence: Fence) -> Result<Option<i64>> {
+    let (epoch, owner, pauses): (i64, Option<Vec<u8>>, i64) =
+        master_fence::table.select((master_fence::epoch, master_fence::generation, master_fence::pauses)).first(c)?;
+    let holds = epoch == fence.epoch.0 && owner.as_deref() == Some(fence.generation.0.as_bytes().as_slice());
+    Ok(holds.then_some(pauses))
 }
 
 /// Ends a reign, if it is still this one's: nobody is master until the next take-over.

@@ -18,7 +18,9 @@ mod moves;
 mod offsets;
 mod operations;
 mod packed;
+mod parking;
 mod patching;
+mod pauses;
 mod presence;
 mod reading;
 mod recovery;
@@ -39,14 +41,14 @@ use presence::Presence;
 
 use super::changing::{IdPage, Operated, Operation, Patch, Patched};
 use super::records::{
-    Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Filter, Generation, GenerationLoad, Ingested,
-    NewGeneration, Order, Positions, Recovered, Report, Reported, Resolution, Settled, Settlement, Standing,
-    StartRecord, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
+    Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Filter, Generation, GenerationLoad, Ingested, LetGo,
+    NewGeneration, Order, Paused, Positions, Recovered, Report, Reported, Resolution, Ruled, Settled, Settlement,
+    Standing, StartRecord, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
 };
 use super::{Hear, Result, Store, limit_of};
 use crate::clock::Clock;
 use crate::domain::figures::Minute;
-use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, State, Task, TaskId, Timestamp};
+use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, Pause, Pauses, State, Task, TaskId, Timestamp};
 
 /// The schema this program knows; see `schema_version` in the migrations.
 pub const SCHEMA: i32 = 7;
@@ -214,8 +216,8 @@ impl Store for SqliteStore {
         self.connections.read(|c| dispatch::scheduled(c, after, until, limit))
     }
 
-    fn claim(&self, fence: Fence, orders: &[Order]) -> Result<Claimed> {
-        let claimed = self.connections.write(|c| dispatch::claim(c, fence, orders, self.clock.wall()))?;
+    fn claim_under(&self, fence: Fence, pauses: i64, orders: &[Order]) -> Result<Claimed> {
+        let claimed = self.connections.write(|c| dispatch::claim(c, fence, pauses, orders, self.clock.wall()))?;
         if let Claimed::Done { claims, .. } = &claimed {
             for (generation, claims) in claims {
                 self.presence.assigned(*generation, claims.len());
@@ -224,8 +226,32 @@ impl Store for SqliteStore {
         Ok(claimed)
     }
 
-    fn expire(&self, fence: Fence, overdue: &[Due]) -> Result<Vec<TaskId>> {
-        self.connections.write(|c| dispatch::expire(c, fence, overdue, self.clock.wall()))
+    fn expire_under(&self, fence: Fence, pauses: i64, overdue: &[Due]) -> Result<Vec<TaskId>> {
+        self.connections.write(|c| dispatch::expire(c, fence, pauses, overdue, self.clock.wall()))
+    }
+
+    fn pause(&self, label: Option<&(String, String)>, reason: Option<&str>) -> Result<Paused> {
+        self.connections.write(|c| pauses::pause(c, label, reason, self.clock.wall()))
+    }
+
+    fn resume(&self, pause: i64, per_second: Option<u32>) -> Result<Option<Pause>> {
+        self.connections.write(|c| pauses::resume(c, pause, per_second, self.clock.wall()))
+    }
+
+    fn pauses(&self) -> Result<Pauses> {
+        self.connections.read(pauses::all)
+    }
+
+    fn waiting(&self, pauses: &[i64]) -> Result<Vec<u64>> {
+        self.connections.visit(|c| pauses::waiting(c, pauses))
+    }
+
+    fn park(&self, fence: Fence, pauses: &Pauses, batch: &[Due]) -> Result<Ruled<Vec<TaskId>>> {
+        self.connections.write(|c| parking::park(c, fence, pauses, batch))
+    }
+
+    fn let_go(&self, fence: Fence, pauses: i64, pause: i64, limit: usize) -> Result<Ruled<LetGo>> {
+        self.connections.write(|c| parking::let_go(c, fence, pauses, pause, limit))
     }
 
     fn loads(&self) -> Result<Vec<GenerationLoad>> {

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Integer, SmallInt};
 use diesel::sqlite::SqliteConnection;
 
+use super::parking::unpark_ended;
 use super::schema::{task, task_history};
 use super::value::{TOGETHER, Value, together};
 use crate::domain::{Claim, GenerationId, State, Timestamp};
@@ -88,6 +89,7 @@ pub fn end_scheduled(c: &mut SqliteConnection, id: &[u8], due_at: Option<Timesta
     let copied = statement::<CopyScheduled, _>(&values).execute(c)? == 1;
     if copied {
         statement::<DeleteTask, _>(&[Value::Blob(id)]).execute(c)?;
+        unpark_ended(c, id)?;
     }
     Ok(copied)
 }

@@ -9,6 +9,7 @@ use diesel::sqlite::SqliteConnection;
 
 use super::columns::columns;
 use super::execution::started;
+use super::parking::show_parked;
 use super::schema::{attempt, generation, task, task_history};
 use crate::domain::{Attempt, AttemptOutcome, Claim, Epoch, State, Task, TaskId, Timestamp};
 use crate::store::key::Key;
@@ -27,6 +28,7 @@ pub fn find(c: &mut SqliteConnection, id: TaskId) -> Result<Option<Task>> {
         let node = row.owner.map(|owner| node_of(c, owner)).transpose()?.flatten();
         let mut found = row.read(None, node)?;
         found.started_at = started_at.or(found.started_at);
+        show_parked(c, std::slice::from_mut(&mut found))?;
         return Ok(Some(found));
     }
     let ended: Option<HistoryRow> = task_history::table
@@ -70,7 +72,7 @@ pub fn list(c: &mut SqliteConnection, filter: &Filter) -> Result<Vec<Task>> {
             running.extend(claims.into_iter().map(|claim| (claim, at)));
         }
     }
-    found
+    let mut tasks: Vec<Task> = found
         .into_iter()
         .map(|(row, finished_at)| {
             let node = row.owner.and_then(|owner| nodes.get(&owner)).cloned();
@@ -79,7 +81,9 @@ pub fn list(c: &mut SqliteConnection, filter: &Filter) -> Result<Vec<Task>> {
             task.started_at = since.or(task.started_at);
             Ok(task)
         })
-        .collect()
+        .collect::<Result<_>>()?;
+    show_parked(c, &mut tasks)?;
+    Ok(tasks)
 }
 
 /// One of the two pages: the same conditions on either table. The payload stays where it is.

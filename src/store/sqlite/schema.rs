@@ -98,6 +98,19 @@ diesel::table! {
         one -> SmallInt,
         epoch -> BigInt,
         generation -> Nullable<Binary>,
+        pauses -> BigInt,
+    }
+}
+
+diesel::table! {
+    pause (seq) {
+        seq -> BigInt,
+        label -> Nullable<Text>,
+        value -> Nullable<Text>,
+        reason -> Nullable<Text>,
+        paused_at -> BigInt,
+        resumed_at -> Nullable<BigInt>,
+        per_second -> Nullable<BigInt>,
     }
 }
 

@@ -1,0 +1,136 @@
+//! What the master knows of the pauses: whether something must be parked, and what is let go again, at which pace.
+//!
+//! What it does not know does no harm: the database refuses a claim that goes by other pauses than those that stand there now.
+
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
+
+use super::parts::Parts;
+use crate::domain::pace::Pace;
+use crate::domain::{Due, Mono, Pause, Pauses, TaskId};
+use crate::store::{Fence, Result, Ruled};
+
+/// While there are pauses, they are read again after this time: nothing else tells of a resume.
+const LOOK: Duration = Duration::from_secs(1);
+/// Where there are none, the first claim that is refused tells of a new one.
+const LOOK_IDLY: Duration = Duration::from_secs(5);
+/// Most tasks of one step of a catch-up; the database may take fewer.
+const LET_GO_MAX: usize = 500;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct KnownPauses {
+    known: Option<(Pauses, Mono)>,
+    /// In the order in which they have their turns.
+    resumed: VecDeque<Resumed>,
+    /// Found to match no pause in force, and put back for want of credit.
+    free: HashSet<TaskId>,
+}
+
+/// A pause whose tasks are let go.
+#[derive(Debug)]
+struct Resumed {
+    pause: Pause,
+    pace: Pace,
+}
+
+impl KnownPauses {
+    /// They were changed since.
+    pub fn forget(&mut self) {
+        self.known = None;
+    }
+
+    /// They are to be read before anything else is done.
+    pub fn is_unknown(&self) -> bool {
+        self.known.is_none()
+    }
+
+    /// How often they had been changed when they were read.
+    pub fn count(&self) -> i64 {
+        self.known.as_ref().map_or(Pauses::default().count, |(pauses, _)| pauses.count)
+    }
+
+    /// Something in memory may be paused.
+    pub fn hold(&self) -> bool {
+        self.known.as_ref().is_some_and(|(pauses, _)| pauses.all.iter().any(Pause::is_in_force))
+    }
+
+    /// Reads them, if it is time.
+    pub fn look(&mut self, parts: &Parts) -> Result<()> {
+        let now = parts.metrics.clock().mono();
+        let is_fresh = self
+            .known
+            .as_ref()
+            .is_some_and(|(pauses, looked)| now.since(*looked) < if pauses.all.is_empty() { LOOK_IDLY } else { LOOK });
+        if is_fresh {
+            return Ok(());
+        }
+        let pauses = parts.store.pauses()?;
+        if self.known.as_ref().is_none_or(|(known, _)| *known != pauses) {
+            self.take_in(&pauses, now);
+            parts
+                .metrics
+                .pauses
+                .set(i64::try_from(pauses.all.iter().filter(|one| one.is_in_force()).count()).unwrap_or(0));
+        }
+        self.known = Some((pauses, now));
+        Ok(())
+    }
+
+    /// A catch-up that goes on as it was keeps its pace and its turn.
+    fn take_in(&mut self, pauses: &Pauses, now: Mono) {
+        self.free.clear();
+        self.resumed.retain(|old| pauses.all.contains(&old.pause));
+        for pause in pauses.resumed() {
+            if self.resumed.iter().all(|old| old.pause != *pause) {
+                log::info!("pause {} of {} is over: what waits for its end is let go", pause.id, pause.about());
+                self.resumed.push_back(Resumed { pace: Pace::new(pause.per_second, now), pause: pause.clone() });
+            }
+        }
+        for pause in pauses.all.iter().filter(|pause| pause.is_in_force()) {
+            log::info!("pause {} is in force: {} are not claimed", pause.id, pause.about());
+        }
+    }
+
+    /// Parks those of a batch that are paused; the ids of all that are.
+    pub fn park(&self, parts: &Parts, fence: Fence, batch: &[Due]) -> Result<Ruled<Vec<TaskId>>> {
+        let fresh: Vec<Due> = batch.iter().filter(|due| !self.free.contains(&due.id)).copied().collect();
+        match &self.known {
+            Some((pauses, _)) if !fresh.is_empty() => parts.store.park(fence, pauses, &fresh),
+            _ => Ok(Ruled::Done(Vec::new())),
+        }
+    }
+
+    /// These are not paused and are put back: they need not be asked for again.
+    pub fn put_back(&mut self, batch: &[Due]) {
+        self.free = batch.iter().map(|due| due.id).collect();
+    }
+
+    /// Whose turn it is to be let go, and how many of them.
+    pub fn turn(&mut self, now: Mono) -> Option<(i64, usize)> {
+        let batch = |one: &Resumed| one.pace.batch(now, LET_GO_MAX);
+        let at = self.resumed.iter().position(|one| batch(one) > 0)?;
+        let resumed = self.resumed.remove(at)?;
+        let turn = (resumed.pause.id, batch(&resumed));
+        self.resumed.push_back(resumed);
+        Some(turn)
+    }
+
+    /// So many of a pause's were let go, and perhaps they were the last.
+    pub fn let_go(&mut self, pause: i64, tasks: usize, is_over: bool, now: Mono) {
+        if is_over {
+            log::info!("pause {pause} is gone: nothing waits for its end any more");
+            self.resumed.retain(|one| one.pause.id != pause);
+            if let Some((pauses, _)) = &mut self.known {
+                pauses.all.retain(|one| one.id != pause);
+            }
+        } else if let Some(resumed) = self.resumed.iter_mut().find(|one| one.pause.id == pause) {
+            resumed.pace.took(tasks, now);
+        }
+    }
+
+    /// How long until something is let go again; `None`: nothing waits to be.
+    pub fn wait(&self, now: Mono) -> Option<Duration> {
+        self.resumed.iter().map(|one| one.pace.wait(now)).min()
+    }
+}

@@ -1,0 +1,244 @@
+//! Pausing dispatch, of everything or by label, and letting go again what waits.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::ApiState;
+use super::body::BodyReader;
+use super::list::{label, label_allowed};
+use super::problem::{Kind, Problem};
+use crate::domain::invalid::pointer_part;
+use crate::domain::limits::{
+    PAUSE_REASON_CHARS_MAX, PAUSES_MAX, PER_SECOND, PER_SECOND_DEFAULT, SUBMISSION_BYTES_MAX, WAITING_COUNTED_MAX,
+};
+use crate::domain::{Invalid, Pause, Timestamp};
+use crate::store::{Paused, Result as StoreResult, Store};
+
+/// What a pause takes.
+const PAUSE_ALLOWED: &str = "{\"label\": \"name=value\", \"reason\": \"…\"}, either or both left out";
+/// What a resume takes.
+const RESUME_ALLOWED: &str = "{\"per_second\": tasks a second, or null for all at once}, or {}";
+
+type Answer = Result<HttpResponse, Problem>;
+
+/// The JSON of a pause.
+#[derive(Debug, Serialize)]
+struct PauseView {
+    id: i64,
+    label: Option<String>,
+    reason: Option<String>,
+    paused_at: Timestamp,
+    resumed_at: Option<Timestamp>,
+    per_second: Option<u32>,
+    waiting: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    waiting_more: bool,
+}
+
+impl PauseView {
+    fn of(pause: Pause, waiting: u64) -> Self {
+        Self {
+            id: pause.id,
+            label: pause.label.map(|(name, value)| format!("{name}={value}")),
+            reason: pause.reason,
+            paused_at: pause.paused_at,
+            resumed_at: pause.resumed_at,
+            per_second: pause.per_second,
+            waiting: waiting.min(WAITING_COUNTED_MAX),
+            waiting_more: waiting > WAITING_COUNTED_MAX,
+        }
+    }
+
+    /// Each with what waits for its end.
+    fn all(store: &dyn Store, pauses: Vec<Pause>) -> StoreResult<Vec<Self>> {
+        let ids: Vec<i64> = pauses.iter().map(|pause| pause.id).collect();
+        let waiting = store.waiting(&ids)?;
+        Ok(pauses.into_iter().zip(waiting).map(|(pause, waiting)| Self::of(pause, waiting)).collect())
+    }
+}
+
+/// `POST /v1/pauses`.
+pub async fn pause(
+    api: web::Data<ApiState>,
+    bodies: web::Data<BodyReader>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Answer {
+    let body = bodies.read(&request, payload, SUBMISSION_BYTES_MAX).await?;
+    let Wanted { label, reason } = Wanted::read(&body.bytes)?;
+    let paused = api.ask(move |store| {
+        let paused = store.pause(label.as_ref(), reason.as_deref())?;
+        let (pause, is_new) = match paused {
+            Paused::New(pause) => (pause, true),
+            Paused::Known(pause) => (pause, false),
+            Paused::Full => return Ok(None),
+        };
+        log::info!("pause {}: {} are not claimed from now on", pause.id, pause.about());
+        Ok(PauseView::all(store, vec![pause])?.pop().map(|view| (view, is_new)))
+    });
+    match paused.await? {
+        Some((view, true)) => Ok(HttpResponse::Created().json(view)),
+        Some((view, false)) => Ok(HttpResponse::Ok().json(view)),
+        None => {
+            let detail =
+                format!("there are {PAUSES_MAX} pauses already; resume one, or wait until one that is resumed is gone");
+            Err(Problem::new(Kind::Unavailable, detail))
+        }
+    }
+}
+
+/// `GET /v1/pauses`.
+pub async fn list(api: web::Data<ApiState>) -> Answer {
+    let views = api.ask(|store| PauseView::all(store, store.pauses()?.all)).await?;
+    Ok(HttpResponse::Ok().json(json!({ "pauses": views })))
+}
+
+/// `POST /v1/pauses/{id}/resume`.
+pub async fn resume(
+    api: web::Data<ApiState>,
+    bodies: web::Data<BodyReader>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    payload: web::Payload,
+) -> Answer {
+    let id: i64 = id.parse().map_err(|_| Problem::parameter("id", id.as_str(), "the id of a pause, an integer"))?;
+    let body = bodies.read(&request, payload, SUBMISSION_BYTES_MAX).await?;
+    let per_second = pace(&body.bytes)?;
+    let resumed = api.ask(move |store| match store.resume(id, per_second)? {
+        None => Ok(None),
+        Some(pause) => {
+            let pace = per_second.map_or("all at once".to_owned(), |per_second| format!("{per_second} a second"));
+            log::info!("pause {id} is resumed: what waits for its end is let go, {pace}");
+            Ok(PauseView::all(store, vec![pause])?.pop())
+        }
+    });
+    match resumed.await? {
+        Some(view) => Ok(HttpResponse::Ok().json(view)),
+        None => Err(Problem::new(Kind::NoSuchPause, format!("no pause has the id {id}")).with("id", id)),
+    }
+}
+
+/// What is to be paused, and why.
+#[derive(Debug, PartialEq)]
+struct Wanted {
+    label: Option<(String, String)>,
+    reason: Option<String>,
+}
+
+impl Wanted {
+    fn read(json: &[u8]) -> Result<Self, Invalid> {
+        let mut fields = object(json, &["label", "reason"], PAUSE_ALLOWED)?;
+        let label = match fields.remove("label").unwrap_or_default() {
+            Value::Null => None,
+            Value::String(text) => Some(label(&text).ok_or_else(|| Invalid::new("/label", &text, label_allowed()))?),
+            other => return Err(Invalid::new("/label", other, label_allowed())),
+        };
+        let reason = match fields.remove("reason").unwrap_or_default() {
+            Value::Null => None,
+            Value::String(text) if is_reason(&text) => Some(text),
+            other => {
+                let allowed =
+                    format!("a text of at most {PAUSE_REASON_CHARS_MAX} characters, none of them a control character");
+                return Err(Invalid::new("/reason", other, allowed));
+            }
+        };
+        Ok(Self { label, reason })
+    }
+}
+
+fn is_reason(text: &str) -> bool {
+    text.chars().count() <= PAUSE_REASON_CHARS_MAX && !text.contains(char::is_control)
+}
+
+/// Tasks a second; `None`: all at once.
+fn pace(json: &[u8]) -> Result<Option<u32>, Invalid> {
+    let mut fields = object(json, &["per_second"], RESUME_ALLOWED)?;
+    let Some(given) = fields.remove("per_second") else { return Ok(Some(PER_SECOND_DEFAULT)) };
+    if given.is_null() {
+        return Ok(None);
+    }
+    let per_second =
+        given.as_u64().and_then(|given| u32::try_from(given).ok()).filter(|given| PER_SECOND.contains(given));
+    let allowed = || format!("an integer from {} to {}, or null for all at once", PER_SECOND.start(), PER_SECOND.end());
+    per_second.map(Some).ok_or_else(|| Invalid::new("/per_second", &given, allowed()))
+}
+
+/// A JSON object of these fields; an empty body is an empty one.
+fn object(json: &[u8], known: &[&str], allowed: &str) -> Result<Map<String, Value>, Invalid> {
+    if json.trim_ascii().is_empty() {
+        return Ok(Map::new());
+    }
+    let document: Value = serde_json::from_slice(json).map_err(|cause| Invalid::new("", cause, allowed))?;
+    let Value::Object(fields) = document else { return Err(Invalid::new("", &document, allowed)) };
+    match fields.keys().find(|name| !known.contains(&name.as_str())) {
+        Some(unknown) => Err(Invalid::new(pointer_part(unknown), "an unknown field", allowed)),
+        None => Ok(fields),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_or_a_label_is_paused() {
+        for (json, label, reason) in [
+            ("", None, None),
+            (" ", None, None),
+            ("{}", None, None),
+            (r#"{"label": null, "reason": null}"#, None, None),
+            (r#"{"label": "tenant=acme"}"#, Some(("tenant", "acme")), None),
+            (r#"{"label": "a=b=c", "reason": "they asked"}"#, Some(("a", "b=c")), Some("they asked")),
+        ] {
+            let label = label.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            assert_eq!(
+                Wanted::read(json.as_bytes()),
+                Ok(Wanted { label, reason: reason.map(str::to_owned) }),
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let long = format!(r#"{{"reason": "{}"}}"#, "x".repeat(PAUSE_REASON_CHARS_MAX + 1));
+        for (json, pointer) in [
+            ("{", ""),
+            ("[]", ""),
+            (r#"{"label": "acme"}"#, "/label"),
+            (r#"{"label": "=acme"}"#, "/label"),
+            (r#"{"label": 7}"#, "/label"),
+            (r#"{"label": "a=\u0000"}"#, "/label"),
+            (r#"{"reason": 7}"#, "/reason"),
+            (r#"{"reason": "a\u0000"}"#, "/reason"),
+            (&long, "/reason"),
+            (r#"{"labels": "a=b"}"#, "/labels"),
+        ] {
+            assert_eq!(Wanted::read(json.as_bytes()).unwrap_err().pointer, pointer, "{json}");
+        }
+        for (json, pointer) in [
+            (r#"{"per_second": 0}"#, "/per_second"),
+            (r#"{"per_second": 100001}"#, "/per_second"),
+            (r#"{"per_second": 1.5}"#, "/per_second"),
+            (r#"{"per_second": "1"}"#, "/per_second"),
+            (r#"{"pace": 1}"#, "/pace"),
+            ("7", ""),
+        ] {
+            assert_eq!(pace(json.as_bytes()).unwrap_err().pointer, pointer, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_pace_is_a_thousand_unless_said() {
+        for (json, is) in [
+            ("", Some(1_000)),
+            ("{}", Some(1_000)),
+            (r#"{"per_second": null}"#, None),
+            (r#"{"per_second": 1}"#, Some(1)),
+            (r#"{"per_second": 100000}"#, Some(100_000)),
+        ] {
+            assert_eq!(pace(json.as_bytes()), Ok(is), "{json}");
+        }
+    }
+}

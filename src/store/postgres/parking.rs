@@ -1,0 +1,160 @@
+//! Tasks that come due while they are paused: in `task` they are due at the end of time, in `parked` stands when they really
+//! are. Both change in one transaction. Whoever wants to know what stands in `parked` asks by a statement that begins after the
+//! task's row was changed: seen in the same one, it may be what stood there before.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Uuid};
+
+use super::columns::DueColumns;
+use super::mastership::hold_known;
+use super::value::Value;
+use crate::domain::{Due, Pauses, Task, TaskId, Timestamp};
+use crate::store::key::Key;
+use crate::store::row::{DueRow, due};
+use crate::store::statement::{Words, statement};
+use crate::store::{Fence, LetGo, Result, Ruled, limit_of};
+
+/// Most tasks that one transaction lets go: each writes all indexes of its row, and a claim may wait for it.
+const LET_GO_MAX: usize = 500;
+
+/// Of several pauses that a task matches it waits for the first. A row that an older program has left is taken over.
+struct Park;
+
+impl Words for Park {
+    const SQL: &'static str = "WITH hit AS MATERIALIZED (SELECT o.id, o.due_at, (SELECT min(p.seq) \
+         FROM unnest(?, ?, ?) AS p(seq, label, value) \
+         WHERE p.label IS NULL OR t.labels::JSONB ->> p.label = p.value) AS pause \
+         FROM unnest(?, ?) AS o(id, due_at) JOIN task t ON t.id = o.id), \
+        moved AS (UPDATE task t SET due_at = 253402300799000000 FROM hit \
+         WHERE t.id = hit.id AND hit.pause IS NOT NULL AND t.state = 0 AND t.due_at = hit.due_at \
+         RETURNING t.id, hit.pause, hit.due_at), \
+        kept AS (INSERT INTO parked (id, pause, due_at) SELECT id, pause, due_at FROM moved \
+         ON CONFLICT (id) DO UPDATE SET pause = excluded.pause, due_at = excluded.due_at) \
+        SELECT id FROM hit WHERE pause IS NOT NULL";
+    type Row = Uuid;
+}
+
+/// Parks what matches a pause in force; the ids of all that match.
+pub fn park(c: &mut PgConnection, fence: Fence, pauses: &Pauses, batch: &[Due]) -> Result<Ruled<Vec<TaskId>>> {
+    hold_known(c, fence, pauses.count)?.and_then(|()| {
+        let in_force = pauses.in_force();
+        if in_force.is_empty() || batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (names, values) = in_force.iter().map(|pause| pause.label.as_ref()).map(parts).unzip();
+        let mut sorted = batch.to_vec();
+        sorted.sort_by_key(|due| due.id);
+        sorted.dedup_by_key(|due| due.id);
+        let matching: Vec<Key> = statement::<Park, _>(&[
+            Value::Ints(in_force.iter().map(|pause| pause.id).collect()),
+            Value::MaybeTexts(names),
+            Value::MaybeTexts(values),
+            Value::Keys(sorted.iter().map(|due| due.id.into()).collect()),
+            Value::Ints(sorted.iter().map(|due| due.due_at.micros()).collect()),
+        ])
+        .load(c)?;
+        Ok(matching.into_iter().map(Key::task).collect())
+    })
+}
+
+fn parts(label: Option<&(String, String)>) -> (Option<&str>, Option<&str>) {
+    label.map(|(name, value)| (name.as_str(), value.as_str())).unzip()
+}
+
+struct Oldest;
+
+impl Words for Oldest {
+    const SQL: &'static str = "SELECT id, due_at FROM parked WHERE pause = ? ORDER BY due_at, id LIMIT ?";
+    type Row = (Uuid, BigInt);
+}
+
+struct Unpark;
+
+impl Words for Unpark {
+    const SQL: &'static str = "UPDATE task t SET due_at = p.due_at FROM unnest(?, ?) AS p(id, due_at) \
+        WHERE t.id = p.id AND t.state = 0 AND t.due_at = 253402300799000000 \
+        RETURNING t.id, t.due_at, t.priority, t.misfire_ms";
+    type Row = DueColumns;
+}
+
+struct Forget;
+
+impl Words for Forget {
+    const SQL: &'static str = "DELETE FROM parked WHERE id = ANY(?)";
+    type Row = ();
+}
+
+struct End;
+
+impl Words for End {
+    const SQL: &'static str = "DELETE FROM pause WHERE seq = ? AND resumed_at IS NOT NULL";
+    type Row = ();
+}
+
+/// Lets the oldest go that wait for the end of a pause that is being resumed. With the last of them the pause goes: none is
+/// parked any more for one that is not in force.
+pub fn let_go(c: &mut PgConnection, fence: Fence, pauses: i64, pause: i64, limit: usize) -> Result<Ruled<LetGo>> {
+    hold_known(c, fence, pauses)?.and_then(|()| {
+        let limit = limit.min(LET_GO_MAX);
+        let values = [Value::Int(pause), Value::Int(limit_of(limit))];
+        let mut oldest: Vec<(Key, i64)> = statement::<Oldest, _>(&values).load(c)?;
+        oldest.sort_unstable();
+        let (ids, instants): (Vec<Key>, Vec<i64>) = oldest.iter().copied().unzip();
+        let mut rows: Vec<DueRow> = Vec::new();
+        if !ids.is_empty() {
+            rows = statement::<Unpark, _>(&[Value::Keys(ids.clone()), Value::Ints(instants)]).load(c)?;
+            statement::<Forget, _>(&[Value::Keys(ids)]).execute(c)?;
+        }
+        let is_over = oldest.len() < limit;
+        if is_over {
+            statement::<End, _>(&[Value::Int(pause)]).execute(c)?;
+        }
+        Ok(LetGo { tasks: rows.iter().map(due).collect::<Result<_>>()?, is_over })
+    })
+}
+
+/// History tells when they were really due.
+struct TellEnded;
+
+impl Words for TellEnded {
+    const SQL: &'static str = "WITH gone AS (DELETE FROM parked WHERE id = ANY(?) RETURNING id, due_at) \
+        UPDATE task_history h SET due_at = gone.due_at FROM gone WHERE h.id = gone.id";
+    type Row = ();
+}
+
+/// These have moved to history while they were parked: they are so no more, and are told as they were really due. By a
+/// statement of its own, after the one that moved them.
+pub fn unpark_ended(c: &mut PgConnection, mut ids: Vec<Key>) -> Result<()> {
+    ids.sort_unstable();
+    statement::<TellEnded, _>(&[Value::Keys(ids)]).execute(c)?;
+    Ok(())
+}
+
+/// Of one moment: parked still, or let go meanwhile.
+struct ReallyDue;
+
+impl Words for ReallyDue {
+    const SQL: &'static str = "SELECT t.id, coalesce(p.due_at, t.due_at), p.id IS NOT NULL \
+        FROM task t LEFT JOIN parked p ON p.id = t.id WHERE t.id = ANY(?)";
+    type Row = (Uuid, BigInt, Bool);
+}
+
+/// Shows those of these tasks that are parked as what they are, and when they are really due.
+pub fn show_parked(c: &mut PgConnection, tasks: &mut [Task]) -> Result<()> {
+    let is_parked = |task: &&mut Task| task.due_at == Timestamp::NEVER;
+    let parked: Vec<Key> = tasks.iter_mut().filter(is_parked).map(|task| task.id.into()).collect();
+    if parked.is_empty() {
+        return Ok(());
+    }
+    let really: Vec<(Key, i64, bool)> = statement::<ReallyDue, _>(&[Value::Keys(parked)]).load(c)?;
+    let really: HashMap<TaskId, (i64, bool)> =
+        really.into_iter().map(|(id, due_at, parked)| (id.task(), (due_at, parked))).collect();
+    for task in tasks.iter_mut().filter(|task| task.due_at == Timestamp::NEVER) {
+        // One that has ended since is shown as it was asked for.
+        let (due_at, paused) = really.get(&task.id).copied().unwrap_or((task.run_at.micros(), false));
+        (task.due_at, task.paused) = (Timestamp::from_micros(due_at), paused);
+    }
+    Ok(())
+}

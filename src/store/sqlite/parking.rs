@@ -1,0 +1,177 @@
+//! Tasks that come due while they are paused: in `task` they are due at the end of time, in `parked` stands when they really
+//! are. Both change in one transaction.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt, Text};
+use diesel::sqlite::SqliteConnection;
+
+use super::mastership::known;
+use super::value::Value;
+use crate::domain::{Due, Pause, Pauses, Task, TaskId, Timestamp};
+use crate::store::key::Key;
+use crate::store::row::{DueRow, due, labels};
+use crate::store::statement::{Words, statement};
+use crate::store::{Fence, LetGo, Result, Ruled, limit_of};
+
+/// Most tasks that one transaction lets go: everybody else who writes waits for it.
+const LET_GO_MAX: usize = 200;
+
+struct Labels;
+
+impl Words for Labels {
+    const SQL: &'static str = "SELECT labels FROM task WHERE id = ?";
+    type Row = Text;
+}
+
+struct Park;
+
+impl Words for Park {
+    /// `+due_at`: the key finds the row, not the index of the look-ahead.
+    const SQL: &'static str = "UPDATE task SET due_at = 253402300799000000 WHERE id = ? AND state = 0 AND +due_at = ?";
+    type Row = ();
+}
+
+struct Keep;
+
+impl Words for Keep {
+    const SQL: &'static str = "INSERT OR REPLACE INTO parked (id, pause, due_at) VALUES (?, ?, ?)";
+    type Row = ();
+}
+
+/// Parks what matches a pause in force; the ids of all that match.
+pub fn park(c: &mut SqliteConnection, fence: Fence, pauses: &Pauses, batch: &[Due]) -> Result<Ruled<Vec<TaskId>>> {
+    known(c, fence, pauses.count)?.and_then(|()| {
+        let (in_force, mut matching) = (pauses.in_force(), Vec::new());
+        for due in batch {
+            let Some(pause) = holding(c, &in_force, due.id)? else { continue };
+            matching.push(due.id);
+            let (id, due_at) = (Value::Blob(due.id.0.as_bytes()), Value::Int(due.due_at.micros()));
+            if statement::<Park, _>(&[id, due_at]).execute(c)? == 1 {
+                statement::<Keep, _>(&[id, Value::Int(pause.id), due_at]).execute(c)?;
+            }
+        }
+        Ok(matching)
+    })
+}
+
+/// The first of these pauses that a task matches.
+fn holding<'a>(c: &mut SqliteConnection, in_force: &[&'a Pause], id: TaskId) -> Result<Option<&'a Pause>> {
+    if let Some(whole) = in_force.iter().find(|pause| pause.label.is_none()) {
+        return Ok(Some(*whole));
+    }
+    let written: Option<String> = statement::<Labels, _>(&[Value::Blob(id.0.as_bytes())]).get_result(c).optional()?;
+    let Some(labels) = written.map(|written| labels(&written)).transpose()? else { return Ok(None) };
+    Ok(in_force.iter().copied().find(|pause| pause.matches(&labels)))
+}
+
+struct Oldest;
+
+impl Words for Oldest {
+    const SQL: &'static str = "SELECT id, due_at FROM parked WHERE pause = ? ORDER BY due_at, id LIMIT ?";
+    type Row = (Binary, BigInt);
+}
+
+struct Unpark;
+
+impl Words for Unpark {
+    const SQL: &'static str = "UPDATE task SET due_at = ? WHERE id = ? AND state = 0 AND +due_at = 253402300799000000 \
+        RETURNING id, due_at, priority, misfire_ms";
+    type Row = (Binary, BigInt, SmallInt, Nullable<BigInt>);
+}
+
+struct Forget;
+
+impl Words for Forget {
+    const SQL: &'static str = "DELETE FROM parked WHERE id = ?";
+    type Row = ();
+}
+
+struct End;
+
+impl Words for End {
+    const SQL: &'static str = "DELETE FROM pause WHERE seq = ? AND resumed_at IS NOT NULL";
+    type Row = ();
+}
+
+/// Lets the oldest go that wait for the end of a pause that is being resumed. With the last of them the pause goes: none is
+/// parked any more for one that is not in force.
+pub fn let_go(c: &mut SqliteConnection, fence: Fence, pauses: i64, pause: i64, limit: usize) -> Result<Ruled<LetGo>> {
+    known(c, fence, pauses)?.and_then(|()| {
+        let (limit, mut tasks) = (limit.min(LET_GO_MAX), Vec::new());
+        let values = [Value::Int(pause), Value::Int(limit_of(limit))];
+        let oldest: Vec<(Key, i64)> = statement::<Oldest, _>(&values).load(c)?;
+        for (id, due_at) in &oldest {
+            let id = Value::Blob(id.0.as_bytes());
+            let row: Option<DueRow> = statement::<Unpark, _>(&[Value::Int(*due_at), id]).get_result(c).optional()?;
+            tasks.extend(row.as_ref().map(due).transpose()?);
+            statement::<Forget, _>(&[id]).execute(c)?;
+        }
+        let is_over = oldest.len() < limit;
+        if is_over {
+            statement::<End, _>(&[Value::Int(pause)]).execute(c)?;
+        }
+        Ok(LetGo { tasks, is_over })
+    })
+}
+
+struct Taken;
+
+impl Words for Taken {
+    const SQL: &'static str = "DELETE FROM parked WHERE id = ? RETURNING due_at";
+    type Row = BigInt;
+}
+
+struct TellEnded;
+
+impl Words for TellEnded {
+    const SQL: &'static str = "UPDATE task_history SET due_at = ? WHERE id = ?";
+    type Row = ();
+}
+
+/// This one has moved to history: if it was parked, it is so no more, and is told as it was really due.
+pub fn unpark_ended(c: &mut SqliteConnection, id: &[u8]) -> Result<()> {
+    let id = Value::Blob(id);
+    let really: Option<i64> = statement::<Taken, _>(&[id]).get_result(c).optional()?;
+    if let Some(due_at) = really {
+        statement::<TellEnded, _>(&[Value::Int(due_at), id]).execute(c)?;
+    }
+    Ok(())
+}
+
+struct ReallyDue;
+
+impl Words for ReallyDue {
+    const SQL: &'static str = "SELECT due_at FROM parked WHERE id = ?";
+    type Row = BigInt;
+}
+
+/// Shows those of these tasks that are parked as what they are, and when they are really due.
+pub fn show_parked(c: &mut SqliteConnection, tasks: &mut [Task]) -> Result<()> {
+    for task in tasks.iter_mut().filter(|task| task.due_at == Timestamp::NEVER) {
+        let id = Value::Blob(task.id.0.as_bytes());
+        let really: Option<i64> = statement::<ReallyDue, _>(&[id]).get_result(c).optional()?;
+        if let Some(due_at) = really {
+            (task.due_at, task.paused) = (Timestamp::from_micros(due_at), true);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::value::plan;
+    use super::*;
+
+    #[test]
+    fn every_row_is_found_by_its_key_or_in_the_order_of_its_pause() {
+        for plan in [plan::<Labels>(), plan::<Park>(), plan::<Unpark>()] {
+            assert!(plan.contains("SEARCH task USING INDEX sqlite_autoindex_task_1 (id=?)"), "{plan}");
+        }
+        for plan in [plan::<Forget>(), plan::<Taken>(), plan::<ReallyDue>()] {
+            assert!(plan.contains("SEARCH parked USING") && plan.contains("(id=?)"), "{plan}");
+        }
+        let oldest = plan::<Oldest>();
+        assert!(oldest.contains("USING COVERING INDEX parked_pause (pause=?)"), "{oldest}");
+        assert!(!oldest.contains("TEMP B-TREE"), "{oldest}");
+    }
+}
