@@ -32,6 +32,7 @@ mod firing;
 mod kafka;
 mod nodes;
 mod operations;
+mod pauses;
 mod reign;
 mod reports;
 mod settings;

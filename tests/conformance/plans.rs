@@ -65,7 +65,9 @@ fn round(store: &PostgresStore, fence: Fence, generation: GenerationId, first: u
     assert_eq!(store.ingest(&batch).unwrap(), [Ingested::Same; 20]);
     let dues = store.scheduled(None, BASE.plus(LONG * 60), 15).unwrap();
     let orders: Vec<Order> = dues.iter().map(|due| Order { due: *due, generation }).collect();
-    let Claimed::Done { claims, .. } = store.claim(fence, &orders).unwrap() else { panic!("fenced") };
+    let Claimed::Done { claims, .. } = store.claim_under(fence, store.pauses().unwrap().count, &orders).unwrap() else {
+        panic!("fenced")
+    };
     let claims = &claims[0].1;
     assert_eq!(store.assigned(generation, 0, 99).unwrap().last().unwrap().tasks.len(), 15);
     let record = store.start(generation, claims).unwrap().unwrap();
@@ -108,7 +110,7 @@ fn rarer(store: &PostgresStore, fence: Fence, generation: GenerationId, first: u
     let mut overdue = task(first + 10);
     overdue.spec.misfire = Misfire::ExpireAfterMs(1);
     let [Ingested::Stored(overdue)] = store.ingest(&[overdue]).unwrap()[..] else { panic!("it is new") };
-    assert_eq!(store.expire(fence, &[overdue]).unwrap().len(), 1);
+    assert_eq!(store.expire_under(fence, store.pauses().unwrap().count, &[overdue]).unwrap().len(), 1);
     let page = store.scheduled(None, BASE.plus(LONG * 600), 2).unwrap();
     let dues = store.scheduled(Some((page[1].due_at, page[1].id)), BASE.plus(LONG * 600), 3).unwrap();
     assert_eq!(dues.len(), 3);
@@ -154,27 +156,37 @@ fn changes(store: &PostgresStore, first: u64) {
     store.retry(ids[1]).unwrap();
 }
 
-/// What matches is parked, one of it is called off, the rest is let go; everything is as before, but for the count of changes.
+/// Two are parked, one is called off then, the other is let go.
 fn pausing(store: &PostgresStore, fence: Fence, first: u64) {
-    let Paused::New(pause) = store.pause(Some(&("number".to_owned(), (first + 5).to_string())), None).unwrap() else {
-        panic!("it is new")
-    };
-    let dues = store.scheduled(None, BASE.plus(LONG * 600), 40).unwrap();
-    assert_eq!(
-        store.park(fence, &store.pauses().unwrap(), &dues).unwrap(),
-        Ruled::Done(vec![id(u128::from(first + 5))])
-    );
-    assert!(store.find(id(u128::from(first + 5))).unwrap().unwrap().paused);
-    assert_eq!(store.waiting(&[pause.id]).unwrap(), [1]);
-    store.resume(pause.id, None).unwrap().unwrap();
-    let count = store.pauses().unwrap().count;
-    let Ruled::Done(let_go) = store.let_go(fence, count, pause.id, 9).unwrap() else { panic!("refused") };
-    assert_eq!((let_go.tasks.len(), let_go.is_over), (1, true));
+    let numbers = [first + 4, first + 5];
+    let [gone, stays] = numbers.map(|number| id(u128::from(number)));
+    let dues = numbers.map(|number| {
+        let before = (BASE.plus(Duration::from_secs(number)), id(0));
+        store.scheduled(Some(before), BASE.plus(LONG * 6_000), 1).unwrap()[0]
+    });
+    let pauses = numbers.map(|number| {
+        let label = ("number".to_owned(), number.to_string());
+        let Paused::New(pause) = store.pause(Some(&label), None).unwrap() else { panic!("it is new") };
+        pause.id
+    });
+    assert_eq!(store.park(fence, &store.pauses().unwrap(), &dues).unwrap(), Ruled::Done(vec![gone, stays]));
+    assert!(store.find(stays).unwrap().unwrap().paused);
+    store.cancel(gone).unwrap();
+    assert_eq!(store.waiting(&pauses).unwrap(), [0, 1]);
+    for (pause, let_go) in pauses.into_iter().zip([0, 1]) {
+        store.resume(pause, None).unwrap().unwrap();
+        let count = store.pauses().unwrap().count;
+        let Ruled::Done(done) = store.let_go(fence, count, pause, 9).unwrap() else { panic!("refused") };
+        assert_eq!((done.tasks.len(), done.is_over), (let_go, true));
+    }
 }
 
 fn claims(store: &PostgresStore, fence: Fence, generation: GenerationId, dues: &[Due]) -> Vec<Claim> {
     let orders: Vec<Order> = dues.iter().map(|due| Order { due: *due, generation }).collect();
-    let Claimed::Done { mut claims, .. } = store.claim(fence, &orders).unwrap() else { panic!("fenced") };
+    let Claimed::Done { mut claims, .. } = store.claim_under(fence, store.pauses().unwrap().count, &orders).unwrap()
+    else {
+        panic!("fenced")
+    };
     claims.remove(0).1
 }
 

@@ -131,7 +131,7 @@ pub fn all(c: &mut PgConnection) -> Result<Pauses> {
 struct Waiting;
 
 impl Words for Waiting {
-    const SQL: &'static str = "SELECT (SELECT count(*) FROM (SELECT 1 FROM parked WHERE pause = s.seq LIMIT ?) AS some) \
+    const SQL: &'static str = "SELECT (SELECT count(*) FROM (SELECT 1 FROM parked WHERE pause = s.seq LIMIT ?) AS counted) \
         FROM unnest(?) WITH ORDINALITY AS s(seq, place) ORDER BY place";
     type Row = BigInt;
 }
