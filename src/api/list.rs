@@ -8,6 +8,7 @@ use super::problem::Problem;
 use super::view::TaskView;
 use super::{ApiState, cursor};
 use crate::domain::limits::{LABEL_CHARS_MAX, LABELS_MAX};
+use crate::domain::tags::{ADDRESSES, checked_address};
 use crate::domain::{State, Timestamp};
 use crate::store::Filter;
 
@@ -22,18 +23,13 @@ struct Page<'a> {
     next_cursor: Option<String>,
 }
 
-/// `GET /v1/tasks?state=&label=&from=&to=&limit=&cursor=`.
+/// `GET /v1/tasks?state=&label=&target=&from=&to=&limit=&cursor=`. A page may hold fewer than were asked for, even none: only
+/// one without a cursor is the last.
 pub async fn list(api: web::Data<ApiState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let mut filter = filter(request.query_string())?;
-    let limit = filter.limit;
-    // One more than is shown tells whether there is a next page.
-    filter.limit = limit + 1;
-    let mut tasks = api.ask(move |store| store.list(&filter)).await?;
-    let more = tasks.len() > limit;
-    tasks.truncate(limit);
-    let last = tasks.last().filter(|_| more);
-    let next_cursor = last.map(|task| cursor::write((task.created_at, task.id)));
-    Ok(HttpResponse::Ok().json(Page { tasks: tasks.iter().map(TaskView::listed).collect(), next_cursor }))
+    let filter = filter(request.query_string())?;
+    let page = api.ask(move |store| store.list(&filter)).await?;
+    let next_cursor = page.next.map(cursor::write);
+    Ok(HttpResponse::Ok().json(Page { tasks: page.tasks.iter().map(TaskView::listed).collect(), next_cursor }))
 }
 
 /// What a query asks for; calls on many tasks take the same filters.
@@ -45,6 +41,7 @@ pub fn filter(query: &str) -> Result<Filter, Problem> {
         match name.as_ref() {
             "state" => filter.state = Some(State::from_word(&value).ok_or_else(|| refused(&states()))?),
             "label" => filter.labels.push(label(&value).ok_or_else(|| refused(&labels_allowed()))?),
+            "target" => filter.target = Some(checked_address(&value).ok_or_else(|| refused(ADDRESSES))?),
             "from" => filter.from = Some(instant(&value).ok_or_else(|| refused(INSTANT_ALLOWED))?),
             "to" => filter.to = Some(instant(&value).ok_or_else(|| refused(INSTANT_ALLOWED))?),
             "limit" => filter.limit = limit(&value).ok_or_else(|| refused(&format!("1 to {LIMIT_MAX}")))?,
@@ -52,7 +49,7 @@ pub fn filter(query: &str) -> Result<Filter, Problem> {
                 let place = cursor::read(&value).ok_or_else(|| refused("a next_cursor as it was answered"))?;
                 filter.after = Some(place);
             }
-            _ => return Err(refused("state, label, from, to, limit and cursor")),
+            _ => return Err(refused("state, label, target, from, to, limit and cursor")),
         }
         if name != "label" && seen.contains(&name) {
             return Err(refused("given once"));
@@ -110,12 +107,13 @@ mod tests {
     fn every_filter_is_read() {
         let place = (Timestamp::from_micros(9), TaskId(Uuid::nil()));
         let query = format!(
-            "state=unknown&label=a%3Db%3Dc&label=d:e&from=2026-12-24T18:00:00%2B01:00&to=2026-12-25T00:00:00Z&limit=7&cursor={}",
+            "state=unknown&label=a%3Db%3Dc&label=d:e&target=http:Example.org:81&from=2026-12-24T18:00:00%2B01:00&to=2026-12-25T00:00:00Z&limit=7&cursor={}",
             cursor::write(place)
         );
         let filter = filter(&query).unwrap();
         assert_eq!(filter.state, Some(State::Unknown));
         assert_eq!(filter.labels, [("a".to_owned(), "b=c".to_owned()), ("d".to_owned(), "e".to_owned())]);
+        assert_eq!(filter.target.as_deref(), Some("http:example.org:81"));
         assert_eq!(filter.from, Timestamp::parse("2026-12-24T17:00:00Z"));
         assert_eq!(filter.to, Timestamp::parse("2026-12-25T00:00:00Z"));
         assert_eq!((filter.limit, filter.after), (7, Some(place)));
@@ -135,6 +133,9 @@ mod tests {
             ("limit=1001", "limit"),
             ("limit=-1", "limit"),
             ("cursor=x", "cursor"),
+            ("target=http://example.org/", "target"),
+            ("target=mail:a", "target"),
+            ("target=log&target=log", "target"),
             ("page=2", "page"),
             ("limit=1&limit=2", "limit"),
         ] {

@@ -21,7 +21,7 @@ use crate::domain::batch_size::BatchSize;
 use crate::domain::limits::SUBMISSION_BYTES_MAX;
 use crate::domain::time::Mono;
 use crate::domain::{Timestamp, change_document};
-use crate::store::{Filter, IdPage, Operated, Operation};
+use crate::store::{Filter, Matching, Operated, Operation};
 
 /// The names of the operations, as a path says them.
 pub const PATH: &str = "/v1/tasks:{operation:cancel|run|retry|resolve|reschedule}";
@@ -168,7 +168,7 @@ impl Work {
     /// One batch. False: it was the last one.
     async fn step(&mut self) -> Result<bool, Problem> {
         let page = if self.dry_run { self.count().await? } else { self.change().await? };
-        self.tally.matched += page.ids.len();
+        self.tally.matched += page.tasks.len();
         self.filter.after = page.next;
         let more = page.next.is_some();
         if !more && !self.dry_run {
@@ -178,29 +178,29 @@ impl Work {
         Ok(more)
     }
 
-    async fn count(&mut self) -> Result<IdPage, Problem> {
+    async fn count(&mut self) -> Result<Matching, Problem> {
         let filter = Filter { limit: COUNTED_TOGETHER, ..self.filter.clone() };
-        self.api.ask(move |store| store.ids(&filter)).await
+        self.api.ask(move |store| store.matching(&filter)).await
     }
 
-    async fn change(&mut self) -> Result<IdPage, Problem> {
+    async fn change(&mut self) -> Result<Matching, Problem> {
         let clock = self.api.database_clock.clock().clone();
         let (operation, filter) = (self.operation, Filter { limit: self.batch.size(), ..self.filter.clone() });
         let mut free = self.turn.lock().await;
         tokio::time::sleep(free.since(clock.mono())).await;
         let asking = clock.clone();
         let changed = self.api.ask(move |store| {
-            let page = store.ids(&filter)?;
+            let page = store.matching(&filter)?;
             let began = asking.mono();
             let operated =
-                if page.ids.is_empty() { Operated::default() } else { store.operate(operation, &page.ids)? };
+                if page.tasks.is_empty() { Operated::default() } else { store.operate(operation, &page.ids())? };
             Ok((page, operated, asking.mono().since(began)))
         });
         let (page, operated, lasted) = changed.await?;
         *free = clock.mono().plus(lasted);
         self.batch.took(lasted);
         self.tally.changed += operated.changed;
-        self.tally.skipped += page.ids.len().saturating_sub(operated.changed);
+        self.tally.skipped += page.tasks.len().saturating_sub(operated.changed);
         self.api.status.hint(operated.due);
         Ok(page)
     }

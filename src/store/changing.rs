@@ -1,7 +1,7 @@
 //! What people have done to tasks: to one of them, and to many at once.
 
 use crate::domain::payload::Payload;
-use crate::domain::{Due, State, Task, TaskId, Timestamp};
+use crate::domain::{Due, State, Task, Timestamp};
 
 use super::Resolution;
 
@@ -74,23 +74,6 @@ pub struct Operated {
     pub due: Vec<Due>,
 }
 
-/// Some of the tasks that a filter lets through.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct IdPage {
-    /// In the order of the list.
-    pub ids: Vec<TaskId>,
-    /// After which it goes on; `None`: there are no more.
-    pub next: Option<(Timestamp, TaskId)>,
-}
-
-impl IdPage {
-    /// Of what was read in the order of the list, at most `limit` of them.
-    pub(super) fn of(read: &[(Timestamp, TaskId)], limit: usize) -> Self {
-        let next = read.last().copied().filter(|_| read.len() >= limit);
-        Self { ids: read.iter().map(|(_, id)| *id).collect(), next }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,13 +94,5 @@ mod tests {
         for operation in [Operation::Run, Operation::Reschedule(Timestamp::MIN)] {
             assert_eq!(operation.acts_on(), operation.leads_to());
         }
-    }
-
-    #[test]
-    fn only_a_full_page_has_another_behind_it() {
-        let read = [(Timestamp::from_micros(2), TaskId(uuid::Uuid::nil()))];
-        assert_eq!(IdPage::of(&read, 1).next, Some(read[0]));
-        assert_eq!(IdPage::of(&read, 2).next, None);
-        assert_eq!(IdPage::of(&[], 1), IdPage::default());
     }
 }

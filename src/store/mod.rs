@@ -9,6 +9,7 @@ mod counts;
 pub mod error;
 mod key;
 mod leftover;
+mod look;
 mod pause_row;
 pub mod postgres;
 pub mod records;
@@ -173,8 +174,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// One task, wherever it is.
     fn find(&self, id: TaskId) -> Result<Option<Task>>;
-    /// A page of tasks, the newest first, without payloads.
-    fn list(&self, filter: &Filter) -> Result<Vec<Task>>;
+    /// A page of tasks, the newest first, without payloads. One that moves meanwhile is shown as it is then, or left out
+    /// if the filter asks for the state it had before.
+    fn list(&self, filter: &Filter) -> Result<Page>;
+    /// Which tasks a page would show. Every look is bounded: it may give fewer than were asked for, even none, and go on
+    /// from [`Matching::next`]; only `None` there is the end.
+    fn matching(&self, filter: &Filter) -> Result<Matching>;
     /// The attempts of a task, the first first.
     fn attempts(&self, id: TaskId) -> Result<Vec<Attempt>>;
     /// Calls a scheduled task off.
@@ -187,8 +192,6 @@ pub trait Store: Send + Sync + 'static {
     fn run(&self, id: TaskId) -> Result<Change>;
     /// Schedules a failed task again, due now.
     fn retry(&self, id: TaskId) -> Result<Change>;
-    /// Some of the tasks that a list would show, without anything but their ids.
-    fn ids(&self, filter: &Filter) -> Result<IdPage>;
     /// Does this to those of the tasks that stand in its state, in one transaction. Nobody must wait long for it: at most
     /// [`Store::operates_on`] of them.
     fn operate(&self, operation: Operation, ids: &[TaskId]) -> Result<Operated>;

@@ -233,7 +233,8 @@ impl Fixture {
         let mut counts = self.store().counts().unwrap();
         counts.retain(|(_, tasks)| *tasks > 0);
         for state in State::ALL {
-            let listed = self.store().list(&Filter { state: Some(state), limit: 10_000, ..Filter::default() }).unwrap();
+            let filter = Filter { state: Some(state), limit: 10_000, ..Filter::default() };
+            let listed = self.store().list(&filter).unwrap().tasks;
             assert!(listed.iter().all(|task| task.state == state));
             let counted = counts.iter().find(|(of, _)| *of == state).map_or(0, |(_, tasks)| *tasks);
             assert_eq!(counted, u64::try_from(listed.len()).unwrap(), "{state:?}: the counter against the list");

@@ -102,9 +102,9 @@ pub fn what_an_operation_ends_leaves_no_pause_behind(fixture: &Fixture) {
 pub fn ids(fixture: &Fixture, mut filter: Filter) -> Vec<TaskId> {
     let mut ids = Vec::new();
     loop {
-        let page = fixture.store().ids(&filter).unwrap();
-        assert!(page.ids.len() <= filter.limit);
-        ids.extend(page.ids);
+        let page = fixture.store().matching(&filter).unwrap();
+        assert!(page.tasks.len() <= filter.limit);
+        ids.extend(page.ids());
         filter.after = page.next;
         if filter.after.is_none() {
             return ids;
@@ -129,7 +129,7 @@ pub fn ids_are_paged_as_a_list_is(fixture: &Fixture) {
     ];
     for filter in filters {
         let listed = fixture.store().list(&Filter { limit: 1_000, ..filter.clone() }).unwrap();
-        let listed: Vec<TaskId> = listed.iter().map(|task| task.id).collect();
+        let listed: Vec<TaskId> = listed.tasks.iter().map(|task| task.id).collect();
         for limit in [1, 3, 5, 1_000] {
             assert_eq!(ids(fixture, Filter { limit, ..filter.clone() }), listed, "{filter:?}");
         }
@@ -147,9 +147,9 @@ pub fn many_failed_ones_are_tried_again_batch_by_batch(fixture: &Fixture) {
     let filter = Filter { state: Some(State::Failed), limit: most, ..Filter::default() };
     let (mut after, mut changed, mut longest) = (None, 0, Duration::ZERO);
     loop {
-        let page = fixture.store().ids(&Filter { after, ..filter.clone() }).unwrap();
+        let page = fixture.store().matching(&Filter { after, ..filter.clone() }).unwrap();
         let began = std::time::Instant::now();
-        let operated = fixture.store().operate(Operation::Retry, &page.ids).unwrap();
+        let operated = fixture.store().operate(Operation::Retry, &page.ids()).unwrap();
         longest = longest.max(began.elapsed());
         assert_eq!(operated.due.len(), operated.changed);
         changed += operated.changed;

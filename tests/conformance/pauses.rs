@@ -122,7 +122,7 @@ pub fn what_is_parked_is_shown_as_it_is_really_due(fixture: &Fixture) {
     assert_eq!((parked.state, parked.attempt), (State::Scheduled, 0));
     assert_eq!((free.due_at, free.paused), (dues[1].due_at, false));
     let listed = fixture.store().list(&Filter { limit: 9, ..Filter::default() }).unwrap();
-    let told: Vec<_> = listed.iter().map(|task| (task.id, task.due_at, task.paused)).collect();
+    let told: Vec<_> = listed.tasks.iter().map(|task| (task.id, task.due_at, task.paused)).collect();
     assert_eq!(told, [(id(2), dues[1].due_at, false), (id(1), dues[0].due_at, true)]);
     assert_eq!(fixture.store().attempts(id(1)).unwrap(), []);
 }

@@ -128,7 +128,7 @@ fn rarer(store: &PostgresStore, fence: Fence, generation: GenerationId, first: u
     let label = ("number".to_owned(), first.to_string());
     let filter = Filter { limit: 3, ..Filter::default() };
     store.list(&Filter { labels: vec![label], ..filter.clone() }).unwrap();
-    let last = store.list(&filter).unwrap().pop().unwrap();
+    let last = store.list(&filter).unwrap().tasks.pop().unwrap();
     store.list(&Filter { after: Some((last.created_at, last.id)), to: Some(last.created_at), ..filter }).unwrap();
     changes(store, first);
     store.generations().unwrap();
@@ -149,9 +149,9 @@ fn changes(store: &PostgresStore, first: u64) {
     store.run(ids[0]).unwrap();
     for operation in OPERATIONS {
         let state = Some(operation.acts_on());
-        let page = store.ids(&Filter { state, limit: 4, ..Filter::default() }).unwrap();
-        let changed = store.operate(operation, if page.ids.is_empty() { &ids } else { &page.ids }).unwrap().changed;
-        assert_eq!(changed, page.ids.len(), "{operation:?}");
+        let found = store.matching(&Filter { state, limit: 4, ..Filter::default() }).unwrap().ids();
+        let changed = store.operate(operation, if found.is_empty() { &ids } else { &found }).unwrap().changed;
+        assert_eq!(changed, found.len(), "{operation:?}");
     }
     store.retry(ids[1]).unwrap();
 }

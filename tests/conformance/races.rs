@@ -158,7 +158,7 @@ pub fn a_claim_and_a_mixture_of_operations(fixture: &Fixture) {
     let counts = fixture.counts();
     let count = |state| counts.iter().find(|(of, _)| *of == state).map_or(0, |(_, tasks)| *tasks as usize);
     assert_eq!((count(State::Cancelled), count(State::Dispatched)), (cancelled, claimed + rest));
-    assert_eq!(one(fixture.store().list(&filter_of(id(0))).unwrap()).id, id(0));
+    assert_eq!(one(fixture.store().list(&filter_of(id(0))).unwrap().tasks).id, id(0));
 }
 
 fn filter_of(task: TaskId) -> task_scheduler::store::Filter {

@@ -9,7 +9,7 @@ use task_scheduler::store::Filter;
 use crate::fixtures::{Fixture, failed, id, succeeded, task};
 
 fn list(fixture: &Fixture, filter: &Filter) -> Vec<TaskId> {
-    fixture.store().list(filter).unwrap().into_iter().map(|task| task.id).collect()
+    fixture.store().list(filter).unwrap().tasks.into_iter().map(|task| task.id).collect()
 }
 
 fn all() -> Filter {
@@ -42,7 +42,7 @@ pub fn lists_carry_no_payload(fixture: &Fixture) {
     let claim = fixture.claimed(fence, binary);
     fixture.settle(fence.generation, &failed(claim));
     fixture.ingest(&[task(1)]);
-    let listed = fixture.store().list(&all()).unwrap();
+    let listed = fixture.store().list(&all()).unwrap().tasks;
     assert_eq!(listed.len(), 2);
     for shown in listed {
         assert_eq!(shown.spec.payload.bytes(), b"");
@@ -151,7 +151,7 @@ pub fn paging_sees_each_once_while_others_come_and_go(fixture: &Fixture) {
     let claims = fixture.claim(fence, fence.generation, &dues);
     let (mut seen, mut after, mut page_no) = (Vec::new(), None, 0_usize);
     loop {
-        let page: Vec<Task> = fixture.store().list(&Filter { after, limit: 3, ..Filter::default() }).unwrap();
+        let page: Vec<Task> = fixture.store().list(&Filter { after, limit: 3, ..Filter::default() }).unwrap().tasks;
         let Some(last) = page.last() else { break };
         after = Some((last.created_at, last.id));
         seen.extend(page.iter().map(|task| task.id));

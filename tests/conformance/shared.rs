@@ -173,7 +173,7 @@ fn whoever_races_for_a_task_one_wins() {
     assert_eq!(count(State::Cancelled), u64::try_from(cancelled).unwrap());
     assert_eq!(count(State::Succeeded) + count(State::Cancelled), TASKS);
     assert_eq!((count(State::Scheduled), count(State::Dispatched)), (0, 0));
-    assert_eq!(store.list(&Filter { limit: 10_000, ..Filter::default() }).unwrap().len(), 400);
+    assert_eq!(store.list(&Filter { limit: 10_000, ..Filter::default() }).unwrap().tasks.len(), 400);
 }
 
 #[test]

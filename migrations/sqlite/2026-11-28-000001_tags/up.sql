@@ -15,12 +15,19 @@ SELECT 'l:' || label.key || '=' || label.value, t.created_at, t.id
 FROM (SELECT id, created_at, labels FROM task UNION ALL SELECT id, created_at, labels FROM task_history) AS t,
     json_each(t.labels) AS label;
 
--- A URL is stored in its normal form, so its host ends at the first slash behind `://`.
+-- A URL is kept as it was written, so its host is looked for: behind the scheme and any slashes (backslashes count as such), in
+-- lower case, without the scheme's own port. (One that is written in another script or with percent signs keeps its form.)
 INSERT OR IGNORE INTO task_tag (tag, created_at, id)
 SELECT CASE kind
-        WHEN 'http' THEN 't:http:' || substr(rest, 1, instr(rest || '/', '/') - 1)
+        WHEN 'http' THEN 't:http:' || substr(rtrim(CASE
+            WHEN scheme = 'https' AND host LIKE '%:443' THEN substr(host, 1, length(host) - 4)
+            WHEN scheme = 'http' AND host LIKE '%:80' THEN substr(host, 1, length(host) - 3)
+            ELSE host END, ':'), 1, 259)
         WHEN 'kafka' THEN 't:kafka:' || coalesce(cluster || '/', '') || topic
         ELSE 't:' || kind END, created_at, id
-FROM (SELECT id, created_at, target ->> 'type' AS kind, target ->> 'cluster' AS cluster, target ->> 'topic' AS topic,
-        substr(target ->> 'url', instr(target ->> 'url', '://') + 3) AS rest
-    FROM (SELECT id, created_at, target FROM task UNION ALL SELECT id, created_at, target FROM task_history));
+FROM (SELECT id, created_at, kind, cluster, topic, scheme, coalesce(substr(rest, 1, instr(rest || '/', '/') - 1), '') AS host
+    FROM (SELECT id, created_at, kind, cluster, topic, substr(url, 1, instr(url, ':') - 1) AS scheme,
+            ltrim(substr(url, instr(url, ':') + 1), '/') AS rest
+        FROM (SELECT id, created_at, target ->> 'type' AS kind, target ->> 'cluster' AS cluster, target ->> 'topic' AS topic,
+                replace(replace(replace(lower(trim(target ->> 'url')), '\', '/'), '?', '/'), '#', '/') AS url
+            FROM (SELECT id, created_at, target FROM task UNION ALL SELECT id, created_at, target FROM task_history))));

@@ -3,11 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
-use diesel::sql_types::{Binary, Nullable, Uuid};
+use diesel::sql_types::{BigInt, Binary, Nullable, Uuid};
 
 use super::counts::{self, Writer};
 use super::tombstones;
 use super::value::Value;
+use crate::domain::tags::tags;
 use crate::domain::{NewTask, State};
 use crate::store::counts::Deltas;
 use crate::store::key::Key;
@@ -25,8 +26,8 @@ impl Words for Insert {
         payload_kind, payload, fingerprint \
         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS n(id, run_at, priority, misfire_ms, delivery, retry, timeout_ms, \
         target, labels, payload_kind, payload, fingerprint) \
-        ON CONFLICT DO NOTHING RETURNING id";
-    type Row = Uuid;
+        ON CONFLICT DO NOTHING RETURNING id, created_at";
+    type Row = (Uuid, BigInt);
 }
 
 /// What history knows of ids that have just been inserted. A later statement than the insert: seen before it or in the
@@ -69,7 +70,8 @@ pub fn ingest(c: &mut PgConnection, writer: Writer, batch: &[NewTask]) -> Result
     let mut seen = HashSet::with_capacity(rows.len());
     rows.retain(|row| seen.insert(row.new.id));
     rows.sort_by_key(|row| row.new.id);
-    let inserted: Vec<Key> = statement::<Insert, _>(&columns_of(&rows)).load(c)?;
+    let created: Vec<(Key, i64)> = statement::<Insert, _>(&columns_of(&rows)).load(c)?;
+    let inserted: Vec<Key> = created.iter().map(|(id, _)| *id).collect();
     let mut stored: HashSet<Key> = inserted.iter().copied().collect();
     let ended: Vec<(Key, Option<Vec<u8>>)> =
         statement::<Ended, _>(&[Value::Keys(inserted.clone()), Value::Keys(inserted)]).load(c)?;
@@ -98,8 +100,39 @@ pub fn ingest(c: &mut PgConnection, writer: Writer, batch: &[NewTask]) -> Result
             deltas.step(State::Scheduled, State::Cancelled);
         }
     }
+    tag(c, batch, &outcomes, &created.into_iter().collect())?;
     counts::write(c, writer, &deltas)?;
     Ok(outcomes)
+}
+
+struct Tag;
+
+impl Words for Tag {
+    const SQL: &'static str =
+        "INSERT INTO task_tag (tag, created_at, id) SELECT * FROM unnest(?, ?, ?) ON CONFLICT DO NOTHING";
+    type Row = ();
+}
+
+/// Writes the tags of what was stored, with the instants of its rows.
+fn tag(c: &mut PgConnection, batch: &[NewTask], outcomes: &[Ingested], created: &HashMap<Key, i64>) -> Result<()> {
+    let stored = batch.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_stored());
+    let mut rows: Vec<(String, i64, Key)> = Vec::with_capacity(batch.len());
+    for (new, _) in stored {
+        let id = Key::from(new.id);
+        let at = *created.get(&id).ok_or_else(|| unreadable("id", new.id))?;
+        rows.extend(tags(&new.spec).into_iter().map(|tag| (tag, at, id)));
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    rows.sort_unstable();
+    statement::<Tag, _>(&[
+        Value::Texts(rows.iter().map(|(tag, ..)| tag.as_str()).collect()),
+        Value::Ints(rows.iter().map(|(_, at, _)| *at).collect()),
+        Value::Keys(rows.iter().map(|(.., id)| *id).collect()),
+    ])
+    .execute(c)?;
+    Ok(())
 }
 
 /// What became of one submission. The first of a stored id is what was stored; what follows is compared with it.

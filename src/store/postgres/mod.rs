@@ -15,6 +15,7 @@ mod ingest;
 mod late;
 mod listen;
 mod mastership;
+mod matching;
 mod migrate;
 mod moves;
 mod offsets;
@@ -39,13 +40,13 @@ use listen::{Listener, tell};
 pub use migrate::migrate;
 use uuid::Uuid;
 
-use super::changing::{IdPage, Operated, Operation, Patch, Patched};
+use super::changing::{Operated, Operation, Patch, Patched};
 use super::counts::Deltas;
 use super::key::Key;
 use super::records::{
     Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Filter, Generation, GenerationLoad, Hint, Ingested,
-    LetGo, NewGeneration, Order, Paused, Positions, Recovered, Report, Reported, Resolution, Ruled, Settled,
-    Settlement, StartRecord, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
+    LetGo, Matching, NewGeneration, Order, Page, Paused, Positions, Recovered, Report, Reported, Resolution, Ruled,
+    Settled, Settlement, StartRecord, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
 };
 use super::{Hear, Result, Store, StoreError, limit_of};
 use crate::domain::figures::Minute;
@@ -365,8 +366,12 @@ impl Store for PostgresStore {
         self.connections.visit(|c| reading::find(c, id))
     }
 
-    fn list(&self, filter: &Filter) -> Result<Vec<Task>> {
+    fn list(&self, filter: &Filter) -> Result<Page> {
         self.connections.visit(|c| reading::list(c, filter))
+    }
+
+    fn matching(&self, filter: &Filter) -> Result<Matching> {
+        self.connections.visit(|c| matching::matching(c, filter))
     }
 
     fn attempts(&self, id: TaskId) -> Result<Vec<Attempt>> {
@@ -397,10 +402,6 @@ impl Store for PostgresStore {
 
     fn retry(&self, id: TaskId) -> Result<Change> {
         self.change(|c| changes::retry(c, self.writer(Stream::Other), id))
-    }
-
-    fn ids(&self, filter: &Filter) -> Result<IdPage> {
-        self.connections.visit(|c| reading::ids(c, filter))
     }
 
     fn operate(&self, operation: Operation, ids: &[TaskId]) -> Result<Operated> {

@@ -1,16 +1,19 @@
 //! What people ask for: one task, a page of tasks, its attempts. Both tables in one statement.
 
+use std::collections::{HashMap, HashSet};
+
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text, Uuid};
+use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
 
 use super::columns::{TaskColumns, columns};
+use super::execution::started;
+use super::matching::matching;
 use super::parking::show_parked;
 use super::value::Value;
-use crate::domain::{Attempt, AttemptOutcome, Epoch, State, Task, TaskId, Timestamp};
-use crate::store::key::Key;
+use crate::domain::{Attempt, AttemptOutcome, Claim, Epoch, State, Task, TaskId, Timestamp};
 use crate::store::row::{TaskRow, starts, unreadable};
-use crate::store::statement::{Composed, Words, statement};
-use crate::store::{Filter, IdPage, Result};
+use crate::store::statement::{Words, statement};
+use crate::store::{Filter, Matching, Page, Result};
 
 /// A row of either table: its columns, when it ended, its node's name, when its running call was started.
 type Found = (TaskRow, Option<i64>, Option<String>, Option<i64>);
@@ -59,71 +62,45 @@ fn read((row, finished_at, node, running_since): Found) -> Result<Task> {
     Ok(task)
 }
 
+/// The rows of a page, wherever they are by then.
+struct Rows;
+
+impl Words for Rows {
+    const SQL: &'static str = concat!(
+        "SELECT ",
+        columns!("''::BYTEA"),
+        ", NULL::BIGINT, g.node FROM task t LEFT JOIN generation g ON g.id = t.owner WHERE t.id = ANY(?) \
+         UNION ALL SELECT ",
+        columns!("''::BYTEA"),
+        ", t.finished_at, g.node FROM task_history t LEFT JOIN generation g ON g.id = t.owner WHERE t.id = ANY(?)"
+    );
+    type Row = (TaskColumns, Nullable<BigInt>, Nullable<Text>);
+}
+
 /// A page of tasks, the newest first, without payloads.
-pub fn list(c: &mut PgConnection, filter: &Filter) -> Result<Vec<Task>> {
-    let mut pages: Composed<Value<'_>, FoundColumns> = Composed::new();
-    pages.and("SELECT * FROM (", []);
-    let (live, ended) = (filter.state.is_none_or(State::is_live), !filter.state.is_some_and(State::is_live));
-    if live {
-        page(&mut pages, concat!("(SELECT ", columns!("''::BYTEA"), from!(live)), filter);
+pub fn list(c: &mut PgConnection, filter: &Filter) -> Result<Page> {
+    let Matching { tasks: places, next } = matching(c, filter)?;
+    let keys = || Value::Keys(places.iter().map(|(_, id)| (*id).into()).collect());
+    let rows: Vec<(TaskRow, Option<i64>, Option<String>)> = statement::<Rows, _>(&[keys(), keys()]).load(c)?;
+    let mut running = HashMap::new();
+    let dispatched = rows.iter().filter(|(row, ..)| row.state == State::Dispatched.code());
+    for owner in dispatched.filter_map(|(row, ..)| row.owner).collect::<HashSet<_>>() {
+        running.extend(started(c, owner.generation())?);
     }
-    if live && ended {
-        pages.and(" UNION ALL ", []);
-    }
-    if ended {
-        page(&mut pages, concat!("(SELECT ", columns!("''::BYTEA"), from!(ended)), filter);
-    }
-    // By the numbers of their columns: when it was made, and its id.
-    pages.and(") AS pages ORDER BY 11 DESC, 1 DESC LIMIT ?", [limit_of(filter)]);
-    let mut tasks: Vec<Task> = pages.load::<Found>(c)?.into_iter().map(read).collect::<Result<_>>()?;
+    let mut tasks = rows
+        .into_iter()
+        .map(|(row, finished_at, node)| {
+            let since = running.get(&Claim { id: row.id.task(), claim_no: row.claim_no }).copied();
+            let mut task = row.read(finished_at, node)?;
+            task.started_at = since.or(task.started_at);
+            Ok(task)
+        })
+        .collect::<Result<Vec<Task>>>()?;
+    // It stood in the wanted state when it was found, and has left it meanwhile.
+    tasks.retain(|task| filter.state.is_none_or(|state| task.state == state));
+    tasks.sort_unstable_by_key(|task| std::cmp::Reverse((task.created_at, task.id)));
     show_parked(c, &mut tasks)?;
-    Ok(tasks)
-}
-
-fn limit_of(filter: &Filter) -> Value<'static> {
-    Value::Int(i64::try_from(filter.limit).unwrap_or(i64::MAX))
-}
-
-/// One of the two pages: the same conditions on either table.
-fn page<'a, R>(pages: &mut Composed<Value<'a>, R>, select: &str, filter: &'a Filter) {
-    pages.and(select, []);
-    pages.and(" WHERE true", []);
-    if let Some(state) = filter.state {
-        pages.and(" AND t.state = ?", [Value::Small(state.code())]);
-    }
-    if let Some(from) = filter.from {
-        pages.and(" AND t.created_at >= ?", [Value::Int(from.micros())]);
-    }
-    if let Some(to) = filter.to {
-        pages.and(" AND t.created_at < ?", [Value::Int(to.micros())]);
-    }
-    if let Some((at, id)) = filter.after {
-        pages.and(" AND (t.created_at, t.id) < (?, ?)", [Value::Int(at.micros()), Value::Key(id.into())]);
-    }
-    for (name, value) in &filter.labels {
-        pages.and(" AND t.labels::JSONB ->> ? = ?", [Value::Text(name), Value::Text(value)]);
-    }
-    pages.and(" ORDER BY t.created_at DESC, t.id DESC LIMIT ?)", [limit_of(filter)]);
-}
-
-/// The same page with nothing but what a list goes by.
-pub fn ids(c: &mut PgConnection, filter: &Filter) -> Result<IdPage> {
-    let mut pages: Composed<Value<'_>, (BigInt, Uuid)> = Composed::new();
-    let (live, ended) = (filter.state.is_none_or(State::is_live), !filter.state.is_some_and(State::is_live));
-    pages.and("SELECT * FROM (", []);
-    if live {
-        page(&mut pages, "(SELECT t.created_at, t.id FROM task t", filter);
-    }
-    if live && ended {
-        pages.and(" UNION ALL ", []);
-    }
-    if ended {
-        page(&mut pages, "(SELECT t.created_at, t.id FROM task_history t", filter);
-    }
-    pages.and(") AS pages ORDER BY 1 DESC, 2 DESC LIMIT ?", [limit_of(filter)]);
-    let read: Vec<(i64, Key)> = pages.load(c)?;
-    let read: Vec<_> = read.into_iter().map(|(at, id)| (Timestamp::from_micros(at), id.task())).collect();
-    Ok(IdPage::of(&read, filter.limit))
+    Ok(Page { tasks, next })
 }
 
 struct Attempts;

@@ -7,7 +7,8 @@ use diesel::sqlite::SqliteConnection;
 use super::counts;
 use super::schema::task;
 use super::tombstones;
-use super::value::Value;
+use super::value::{TOGETHER, Value, together};
+use crate::domain::tags::tags;
 use crate::domain::{NewTask, State, TaskId, Timestamp};
 use crate::store::counts::Deltas;
 use crate::store::row::NewRow;
@@ -31,8 +32,41 @@ pub fn ingest(c: &mut SqliteConnection, batch: &[NewTask], now: Timestamp) -> Re
         }
         outcomes.push(outcome);
     }
+    tag(c, batch, &outcomes, now)?;
     counts::write(c, &deltas)?;
     Ok(outcomes)
+}
+
+struct Tag;
+
+impl Words for Tag {
+    const SQL: &'static str = "INSERT OR IGNORE INTO task_tag (tag, created_at, id) VALUES (?, ?, ?)";
+    type Row = ();
+}
+
+struct TagTogether;
+
+impl Words for TagTogether {
+    const SQL: &'static str =
+        concat!("INSERT OR IGNORE INTO task_tag (tag, created_at, id) VALUES ", together!("(?, ?, ?)"));
+    type Row = ();
+}
+
+/// Writes the tags of what was stored, in the order of their keys: each place in the index is looked for once.
+fn tag(c: &mut SqliteConnection, batch: &[NewTask], outcomes: &[Ingested], now: Timestamp) -> Result<()> {
+    let stored = batch.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_stored());
+    let mut rows: Vec<(String, TaskId)> =
+        stored.flat_map(|(new, _)| tags(&new.spec).into_iter().map(|tag| (tag, new.id))).collect();
+    rows.sort_unstable();
+    let (together, rest) = rows.as_chunks::<TOGETHER>();
+    for some in together {
+        let some: Vec<Value<'_>> = some.iter().flat_map(|row| tag_values(row, now)).collect();
+        statement::<TagTogether, _>(&some).execute(c)?;
+    }
+    for one in rest {
+        statement::<Tag, _>(&tag_values(one, now)).execute(c)?;
+    }
+    Ok(())
 }
 
 struct InsertTask;
@@ -42,6 +76,10 @@ impl Words for InsertTask {
         created_at, delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint) \
         VALUES (?, 0, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
     type Row = ();
+}
+
+fn tag_values((tag, id): &(String, TaskId), now: Timestamp) -> [Value<'_>; 3] {
+    [Value::Text(tag), Value::Int(now.micros()), Value::Blob(id.0.as_bytes())]
 }
 
 struct EndedPrint;

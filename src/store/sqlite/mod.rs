@@ -13,6 +13,7 @@ mod generations;
 mod ingest;
 mod lock_file;
 mod mastership;
+mod matching;
 mod migrate;
 mod moves;
 mod offsets;
@@ -39,11 +40,11 @@ use lock_file::LockFile;
 pub use migrate::migrate;
 use presence::Presence;
 
-use super::changing::{IdPage, Operated, Operation, Patch, Patched};
+use super::changing::{Operated, Operation, Patch, Patched};
 use super::records::{
     Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Filter, Generation, GenerationLoad, Ingested, LetGo,
-    NewGeneration, Order, Paused, Positions, Recovered, Report, Reported, Resolution, Ruled, Settled, Settlement,
-    Standing, StartRecord, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
+    Matching, NewGeneration, Order, Page, Paused, Positions, Recovered, Report, Reported, Resolution, Ruled, Settled,
+    Settlement, Standing, StartRecord, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
 };
 use super::{Hear, Result, Store, limit_of};
 use crate::clock::Clock;
@@ -281,8 +282,12 @@ impl Store for SqliteStore {
         self.connections.visit(|c| reading::find(c, id))
     }
 
-    fn list(&self, filter: &Filter) -> Result<Vec<Task>> {
+    fn list(&self, filter: &Filter) -> Result<Page> {
         self.connections.visit(|c| reading::list(c, filter))
+    }
+
+    fn matching(&self, filter: &Filter) -> Result<Matching> {
+        self.connections.visit(|c| matching::matching(c, filter))
     }
 
     fn attempts(&self, id: TaskId) -> Result<Vec<Attempt>> {
@@ -307,10 +312,6 @@ impl Store for SqliteStore {
 
     fn retry(&self, id: TaskId) -> Result<Change> {
         self.connections.write(|c| changes::operate_on_one(c, id, Operation::Retry, self.clock.wall()))
-    }
-
-    fn ids(&self, filter: &Filter) -> Result<IdPage> {
-        self.connections.visit(|c| reading::ids(c, filter))
     }
 
     fn operate(&self, operation: Operation, ids: &[TaskId]) -> Result<Operated> {

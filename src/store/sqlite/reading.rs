@@ -4,17 +4,18 @@ use std::collections::{HashMap, HashSet};
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{Binary, Bool, Text};
+use diesel::sql_types::Binary;
 use diesel::sqlite::SqliteConnection;
 
 use super::columns::columns;
 use super::execution::started;
+use super::matching::matching;
 use super::parking::show_parked;
 use super::schema::{attempt, generation, task, task_history};
 use crate::domain::{Attempt, AttemptOutcome, Claim, Epoch, State, Task, TaskId, Timestamp};
 use crate::store::key::Key;
 use crate::store::row::{HistoryRow, TaskRow, starts, unreadable};
-use crate::store::{Filter, IdPage, Result};
+use crate::store::{Filter, Matching, Page, Place, Result};
 
 /// Names of nodes by generation.
 type Nodes = HashMap<Key, String>;
@@ -55,91 +56,40 @@ fn running_owner(row: &TaskRow) -> Option<Key> {
 }
 
 /// A page of tasks, the newest first, without payloads.
-pub fn list(c: &mut SqliteConnection, filter: &Filter) -> Result<Vec<Task>> {
+pub fn list(c: &mut SqliteConnection, filter: &Filter) -> Result<Page> {
+    let Matching { tasks: places, next } = matching(c, filter)?;
     let nodes: Nodes = generation::table.select((generation::id, generation::node)).load(c)?.into_iter().collect();
-    let mut found = Vec::new();
-    if filter.state.is_none_or(State::is_live) {
-        found.extend(live_page(c, filter)?.into_iter().map(|row| (row, None)));
-    }
-    if !filter.state.is_some_and(State::is_live) {
-        found.extend(history_page(c, filter)?.into_iter().map(|(row, finished_at)| (row, Some(finished_at))));
-    }
-    found.sort_by_key(|(row, _)| std::cmp::Reverse((row.created_at, row.id)));
-    found.truncate(filter.limit);
+    let mut found = rows_of(c, &places)?;
     let mut running = HashMap::new();
-    for owner in found.iter().filter_map(|(row, _)| running_owner(row)).collect::<HashSet<_>>() {
+    for owner in found.values().filter_map(|(row, _)| running_owner(row)).collect::<HashSet<_>>() {
         for (at, claims) in started(c, owner.generation())? {
             running.extend(claims.into_iter().map(|claim| (claim, at)));
         }
     }
-    let mut tasks: Vec<Task> = found
-        .into_iter()
-        .map(|(row, finished_at)| {
-            let node = row.owner.and_then(|owner| nodes.get(&owner)).cloned();
-            let since = running.get(&Claim { id: row.id.task(), claim_no: row.claim_no }).copied();
-            let mut task = row.read(finished_at, node)?;
-            task.started_at = since.or(task.started_at);
-            Ok(task)
-        })
-        .collect::<Result<_>>()?;
+    let rows = places.into_iter().filter_map(|(_, id)| found.remove(&id.into()));
+    let read = rows.map(|(row, finished_at)| {
+        let node = row.owner.and_then(|owner| nodes.get(&owner)).cloned();
+        let since = running.get(&Claim { id: row.id.task(), claim_no: row.claim_no }).copied();
+        let mut task = row.read(finished_at, node)?;
+        task.started_at = since.or(task.started_at);
+        Ok(task)
+    });
+    let mut tasks: Vec<Task> = read.collect::<Result<_>>()?;
     show_parked(c, &mut tasks)?;
-    Ok(tasks)
+    Ok(Page { tasks, next })
 }
 
-/// One of the two pages: the same conditions on either table. The payload stays where it is.
-macro_rules! page {
-    ($table:ident, $filter:expr, $select:expr) => {{
-        let mut query = $table::table.select($select).into_boxed();
-        if let Some(state) = $filter.state {
-            query = query.filter($table::state.eq(state.code()));
-            if state != State::Succeeded {
-                // In the words of the partial index of the exceptional ones, which is taken for no others.
-                query = query.filter(sql::<Bool>(concat!(stringify!($table), ".state <> 2")));
-            }
-        }
-        if let Some(from) = $filter.from {
-            query = query.filter($table::created_at.ge(from.micros()));
-        }
-        if let Some(to) = $filter.to {
-            query = query.filter($table::created_at.lt(to.micros()));
-        }
-        if let Some((at, id)) = $filter.after {
-            let ties = $table::created_at.lt(at.micros()).or($table::id.lt(id.0.as_bytes().to_vec()));
-            query = query.filter($table::created_at.le(at.micros())).filter(ties);
-        }
-        for (name, value) in &$filter.labels {
-            let has = concat!("EXISTS (SELECT 1 FROM json_each(", stringify!($table), ".labels) l WHERE l.key = ");
-            query = query
-                .filter(sql::<Bool>(has).bind::<Text, _>(name).sql(" AND l.value = ").bind::<Text, _>(value).sql(")"));
-        }
-        query
-            .order(($table::created_at.desc(), $table::id.desc()))
-            .limit(i64::try_from($filter.limit).unwrap_or(i64::MAX))
-    }};
-}
-
-fn live_page(c: &mut SqliteConnection, filter: &Filter) -> Result<Vec<TaskRow>> {
-    Ok(page!(task, filter, columns!(task, sql::<Binary>("x''"))).load(c)?)
-}
-
-fn history_page(c: &mut SqliteConnection, filter: &Filter) -> Result<Vec<HistoryRow>> {
-    let select = (columns!(task_history, sql::<Binary>("x''")), task_history::finished_at);
-    Ok(page!(task_history, filter, select).load(c)?)
-}
-
-/// The same page with nothing but what a list goes by.
-pub fn ids(c: &mut SqliteConnection, filter: &Filter) -> Result<IdPage> {
-    let mut read: Vec<(i64, Key)> = Vec::new();
-    if filter.state.is_none_or(State::is_live) {
-        read.extend(page!(task, filter, (task::created_at, task::id)).load::<(i64, Key)>(c)?);
-    }
-    if !filter.state.is_some_and(State::is_live) {
-        read.extend(page!(task_history, filter, (task_history::created_at, task_history::id)).load::<(i64, Key)>(c)?);
-    }
-    read.sort_unstable_by_key(|place| std::cmp::Reverse(*place));
-    read.truncate(filter.limit);
-    let read: Vec<_> = read.into_iter().map(|(at, id)| (Timestamp::from_micros(at), id.task())).collect();
-    Ok(IdPage::of(&read, filter.limit))
+/// Rows of either table, by their keys. The payload stays where it is.
+fn rows_of(c: &mut SqliteConnection, places: &[Place]) -> Result<HashMap<Key, (TaskRow, Option<i64>)>> {
+    let ids: Vec<Vec<u8>> = places.iter().map(|(_, id)| id.0.as_bytes().to_vec()).collect();
+    let live: Vec<TaskRow> =
+        task::table.filter(task::id.eq_any(&ids)).select(columns!(task, sql::<Binary>("x''"))).load(c)?;
+    let ended: Vec<HistoryRow> = task_history::table
+        .filter(task_history::id.eq_any(&ids))
+        .select((columns!(task_history, sql::<Binary>("x''")), task_history::finished_at))
+        .load(c)?;
+    let live = live.into_iter().map(|row| (row.id, (row, None)));
+    Ok(live.chain(ended.into_iter().map(|(row, finished_at)| (row.id, (row, Some(finished_at))))).collect())
 }
 
 /// The attempts of a task, the first first. A success has no row of its own: its history row tells it.

@@ -1,0 +1,74 @@
+//! Which tasks match a filter: [`look`](crate::store::look) in `SQLite`'s words, all on one snapshot.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary, Nullable};
+use diesel::sqlite::SqliteConnection;
+
+use super::packed::unpack;
+use super::schema::assignment;
+use super::value::Value;
+use crate::domain::TaskId;
+use crate::store::key::Key;
+use crate::store::look::{self, HELD_MAX, Held, Looker};
+use crate::store::statement::Composed;
+use crate::store::{Filter, Matching, Result};
+
+/// The tasks that match, the newest first.
+pub fn matching(c: &mut SqliteConnection, filter: &Filter) -> Result<Matching> {
+    look::matching(&mut Sqlite(c), filter)
+}
+
+struct Sqlite<'c>(&'c mut SqliteConnection);
+
+impl<'a> Held<'a> for Value<'a> {
+    fn int(value: i64) -> Self {
+        Self::Int(value)
+    }
+
+    fn text(value: &'a str) -> Self {
+        Self::Text(value)
+    }
+
+    fn key(id: &'a TaskId) -> Self {
+        Self::Blob(id.0.as_bytes())
+    }
+}
+
+impl Looker for Sqlite<'_> {
+    type Value<'a> = Value<'a>;
+    type Row = (BigInt, Binary);
+    const HAS_LABEL: [&'static str; 2] =
+        ["EXISTS (SELECT 1 FROM json_each(LABELS) l WHERE l.key = ?", " AND l.value = ?)"];
+    const TOGETHER: usize = 64;
+
+    fn ask(&mut self, words: Composed<Value<'_>, Self::Row>) -> Result<Vec<(i64, Key)>> {
+        Ok(words.load(self.0)?)
+    }
+
+    /// A recovered generation has left no assignments.
+    fn held(&mut self) -> Result<Option<Vec<TaskId>>> {
+        // The sizes stand before the blobs, which are not read for them.
+        let claims = sql::<Nullable<BigInt>>("sum(length(ids)) / 16");
+        if assignment::table.select(claims).first::<Option<i64>>(self.0)?.unwrap_or(0) > HELD_MAX {
+            return Ok(None);
+        }
+        let rows: Vec<(Vec<u8>, Vec<u8>)> =
+            assignment::table.select((assignment::ids, assignment::claim_nos)).load(self.0)?;
+        let mut held = Vec::new();
+        for (ids, claim_nos) in rows {
+            held.extend(unpack(&ids, &claim_nos)?.into_iter().map(|claim| claim.id));
+        }
+        Ok(Some(held))
+    }
+
+    fn among<'a>(words: &mut Composed<Value<'a>, Self::Row>, ids: &'a [TaskId]) {
+        words.and("t.id IN (?", ids.first().map(Value::key));
+        // As many marks each time, so that it is prepared once: the last is named again.
+        let rest = (1..Self::TOGETHER).filter_map(|n| ids.get(n).or(ids.last()));
+        for id in rest {
+            words.and(", ?", [Value::key(id)]);
+        }
+        words.and(")", []);
+    }
+}
