@@ -1,7 +1,7 @@
 //! A cluster's figures on a real PostgreSQL, each against its bar: `cargo bench --bench cluster`.
 //!
 //! `TASK_SCHEDULER_TEST_SHORT=1` shortens the runs, for a look; the bars are meant for the whole ones. Names behind `--` choose
-//! among `drain`, `lateness`, `kafka`, `singles`, `costs`, `footprint`.
+//! among `drain`, `lateness`, `kafka`, `singles`, `costs`, `footprint`, `lists`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -53,6 +53,9 @@ fn main() -> ExitCode {
     }
     if wanted("singles") {
         report.extend(figures::singles::measure(&server, load_pairs, load_seconds));
+    }
+    if wanted("lists") {
+        report.extend(figures::lists::cluster(&server));
     }
     if wanted("costs") || wanted("footprint") {
         if let Some(mut meter) = figures::meter::Meter::start(&server, &settings) {

@@ -1,6 +1,7 @@
 //! The embedded node's figures, each against its bar: `cargo bench --bench embedded`.
 //!
-//! `TASK_SCHEDULER_TEST_SHORT=1` shortens the runs, for a look; the bars are meant for the whole ones.
+//! `TASK_SCHEDULER_TEST_SHORT=1` shortens the runs, for a look; the bars are meant for the whole ones. Names behind `--` choose
+//! among `throughput`, `lateness`, `idle`, `lists`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -31,11 +32,24 @@ mod services;
 fn main() -> ExitCode {
     let short = std::env::var_os("TASK_SCHEDULER_TEST_SHORT").is_some();
     let (pairs, runs, seconds, idle) = if short { (1, 1, 5, 5) } else { (3, 3, 60, 30) };
-    let mut report = figures::throughput::measure(pairs);
-    report.extend(figures::lateness::measure(runs, seconds));
-    report.push(figures::lateness::at_once(200));
-    report.extend(figures::idle::measure(idle));
-    report.push(figures::idle::start());
+    // The figures named on the command line, or all.
+    let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let wanted = |name: &str| named.is_empty() || named.iter().any(|one| one == name);
+    let mut report = Vec::new();
+    if wanted("throughput") {
+        report.extend(figures::throughput::measure(pairs));
+    }
+    if wanted("lateness") {
+        report.extend(figures::lateness::measure(runs, seconds));
+        report.push(figures::lateness::at_once(200));
+    }
+    if wanted("idle") {
+        report.extend(figures::idle::measure(idle));
+        report.push(figures::idle::start());
+    }
+    if wanted("lists") {
+        report.extend(figures::lists::embedded());
+    }
     println!(
         "\nraw loop: one connection, batches of 1,000, one commit each for claim, start record and move to history"
     );

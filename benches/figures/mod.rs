@@ -7,6 +7,7 @@ pub mod footprint;
 pub mod idle;
 pub mod kafka;
 pub mod lateness;
+pub mod lists;
 pub mod meter;
 pub mod process;
 pub mod singles;

@@ -2,7 +2,7 @@
 //!
 //! All entries of all indexes here stand in the order of lists. A look walks one of them and checks what else is asked for
 //! entry by entry; where it can find the wanted at once, it need not be bounded. The sparsest index is walked, which is the
-//! one whose next [`LOOK`] entries reach furthest back: what is common to several cannot be denser than the sparsest.
+//! one whose next entries reach furthest back: what is common to several cannot be denser than the sparsest.
 
 use uuid::Uuid;
 
@@ -12,8 +12,10 @@ use super::statement::Composed;
 use super::{Result, limit_of};
 use crate::domain::{State, TaskId, Timestamp, tags};
 
-/// Most entries of an index that one look checks.
-pub const LOOK: i64 = 5_000;
+/// Most checks of entries of an index in one look: of one thing each 5,000 entries, of two 2,500.
+const LOOK: i64 = 5_000;
+/// So many entries are checked whatever is asked for.
+const LOOK_MIN: i64 = 250;
 /// Most claims whose tasks are looked at for the dispatched ones; where there are more, the live tasks are walked.
 pub const HELD_MAX: i64 = 10_000;
 /// Most indexes that are measured for the sparsest.
@@ -142,10 +144,11 @@ impl<'a> Look<'a> {
 
     /// Every index that has all that match.
     fn leads(&self) -> Vec<Lead<'_>> {
-        let of_state = self.state.map(|state| match state {
-            State::Scheduled | State::Dispatched => Lead::Table("task"),
-            State::Succeeded => Lead::Table("task_history"),
-            State::Failed | State::Unknown | State::Cancelled | State::Expired => Lead::Exceptional(state),
+        let of_state = self.state.map(|state| {
+            if is_exceptional(state) {
+                return Lead::Exceptional(state);
+            }
+            Lead::Table(if state.is_live() { "task" } else { "task_history" })
         });
         of_state.into_iter().chain(self.tags.iter().map(|tag| Lead::Tag(tag))).collect()
     }
@@ -159,7 +162,14 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The sparsest of these, and how far it may be walked: to its end if no more than [`LOOK`] are left.
+    /// So many entries are checked in one look.
+    fn reach(&self) -> i64 {
+        let checks = self.tags.len() + self.ambiguous.len() + usize::from(self.state.is_some());
+        let besides = i64::try_from(checks.saturating_sub(1)).unwrap_or(i64::MAX).max(1);
+        (LOOK / besides).max(LOOK_MIN)
+    }
+
+    /// The sparsest of these, and how far it may be walked: to its end if there are no more than one look checks.
     fn sparsest<'l, L: Looker>(
         &self,
         looker: &mut L,
@@ -169,7 +179,7 @@ impl<'a> Look<'a> {
         let mut sparsest: Option<(Lead<'l>, Place)> = None;
         for lead in leads.iter().take(MEASURED) {
             let mut words = entries::<L>(*lead, &self.span);
-            words.and(" ORDER BY t.created_at DESC, t.id DESC LIMIT 1 OFFSET ?", [L::Value::int(LOOK - 1)]);
+            words.and(" ORDER BY t.created_at DESC, t.id DESC LIMIT 1 OFFSET ?", [L::Value::int(self.reach() - 1)]);
             let Some(reach) = places(looker.ask(words)?).pop() else { return Ok((*lead, None)) };
             if sparsest.is_none_or(|(_, furthest)| reach < furthest) {
                 sparsest = Some((*lead, reach));
@@ -187,14 +197,21 @@ impl<'a> Look<'a> {
     }
 
     /// What an entry `t` does not tell by itself. Single values asked for row by row: no planner can turn them into a walk
-    /// through a whole table.
+    /// through a whole table. Rows by their place, not by their key: what lies together in one index does so in the other,
+    /// and a table that does not have them is not touched (measured: 2 µs instead of 29 where little is in memory).
     fn check<'v, L: Looker>(&'v self, words: &mut Wording<'v, L>, lead: Lead<'v>) {
         match (self.state, lead) {
             (None, _) | (_, Lead::Exceptional(_)) => {}
             (Some(state), Lead::Table(_)) => words.and(&format!(" AND t.state = {}", state.code()), []),
             (Some(state), Lead::Tag(_)) => {
                 let table = if state.is_live() { "task" } else { "task_history" };
-                let of_row = format!(" AND (SELECT s.state FROM {table} s WHERE s.id = t.id) = {}", state.code());
+                let code = state.code();
+                // Where it is said too, the index of the exceptional ones knows it.
+                let known = if is_exceptional(state) { " AND s.state <> 2" } else { "" };
+                let of_row = format!(
+                    " AND (SELECT s.state FROM {table} s WHERE s.state = {code}{known} \
+                     AND (s.created_at, s.id) >= (t.created_at, t.id) AND (s.created_at, s.id) <= (t.created_at, t.id)) = {code}"
+                );
                 words.and(&of_row, []);
             }
         }
@@ -248,6 +265,11 @@ impl<'a> Look<'a> {
         words.and(" ORDER BY 1 DESC, 2 DESC LIMIT ?", [L::Value::int(limit)]);
         words
     }
+}
+
+/// It has ended and not simply succeeded: an index of its own finds it.
+fn is_exceptional(state: State) -> bool {
+    !state.is_live() && state != State::Succeeded
 }
 
 /// An index's entries, unordered still.

@@ -72,6 +72,12 @@ impl<V, R> Composed<V, R> {
         Self { sql: String::new(), values: Vec::new(), row: PhantomData }
     }
 
+    /// How the database goes about it.
+    #[cfg(test)]
+    pub fn explained<S>(self) -> Composed<V, S> {
+        Composed { sql: format!("EXPLAIN QUERY PLAN {}", self.sql), values: self.values, row: PhantomData }
+    }
+
     /// Goes on with `sql`; each `?` takes one of `values`.
     pub fn and(&mut self, sql: &str, values: impl IntoIterator<Item = V>) {
         self.sql.push_str(sql);

@@ -212,6 +212,8 @@ fn a_list_takes_every_filter() {
     assert_eq!(list("label=url%3Dhttp://h/?a%3Db"), [red.as_str()]);
     assert_eq!(list("label=colour=green"), [""; 0]);
     assert_eq!(list("label=colour=red&state=scheduled&limit=1"), [big.as_str()]);
+    assert_eq!(list("target=log&state=scheduled"), list("state=scheduled"));
+    assert_eq!(list("target=kafka:west/orders"), [""; 0]);
 
     let created = |id: &str| task(&node, id)["created_at"].as_str().unwrap().to_owned();
     assert_eq!(list(&format!("from={}", created(&big))), [&gone, &big].map(String::as_str), "from is included");

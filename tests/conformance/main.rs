@@ -20,6 +20,7 @@ mod proxy;
 #[path = "../services/mod.rs"]
 mod services;
 
+mod backfill;
 mod changes;
 mod dispatch;
 mod embedded;
@@ -27,6 +28,7 @@ mod execution;
 mod generations;
 mod ingest;
 mod late;
+mod lists;
 mod mastership;
 mod model;
 mod operations;
@@ -221,6 +223,14 @@ macro_rules! suite {
                 filters_hold_together,
                 paging_sees_each_once_while_others_come_and_go,
                 every_kind_of_task_comes_back_as_it_was,
+            );
+            suite!(@ $store lists:
+                every_filter_and_pair_of_filters_shows_just_what_it_should,
+                every_task_is_shown_once_while_all_move_to_history,
+                no_page_misses_a_task_that_moves_meanwhile,
+                a_look_is_bounded_and_goes_on,
+                dispatched_ones_are_found_however_many_are_held,
+                tags_are_written_for_what_is_stored_only,
             );
             suite!(@ $store mastership:
                 before_the_first_reign_there_is_no_epoch,

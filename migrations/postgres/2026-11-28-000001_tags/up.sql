@@ -10,10 +10,12 @@ CREATE TABLE task_tag (
     PRIMARY KEY (tag, created_at, id)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
+-- In the order of the index, so that each of its pages is filled once.
 INSERT INTO task_tag (tag, created_at, id)
 SELECT 'l:' || label.key || '=' || label.value, t.created_at, t.id
 FROM (SELECT id, created_at, labels FROM task UNION ALL SELECT id, created_at, labels FROM task_history) AS t,
     jsonb_each_text(t.labels::JSONB) AS label
+ORDER BY 1, 2, 3
 ON CONFLICT DO NOTHING;
 
 -- A URL is kept as it was written, so its host is looked for: behind the scheme and any slashes (backslashes count as such), in
@@ -28,4 +30,5 @@ SELECT CASE target ->> 'type'
         ELSE 't:' || (target ->> 'type') END, created_at, id
 FROM (SELECT id, created_at, replace(replace(target, '\\', '/'), '\u0000', '')::JSON AS target
     FROM (SELECT id, created_at, target FROM task UNION ALL SELECT id, created_at, target FROM task_history) AS raw) AS t
+ORDER BY 1, 2, 3
 ON CONFLICT DO NOTHING;

@@ -10,10 +10,12 @@ CREATE TABLE task_tag (
     PRIMARY KEY (tag, created_at, id)
 ) WITHOUT ROWID;
 
+-- In the order of the index, so that each of its pages is filled once.
 INSERT OR IGNORE INTO task_tag (tag, created_at, id)
 SELECT 'l:' || label.key || '=' || label.value, t.created_at, t.id
 FROM (SELECT id, created_at, labels FROM task UNION ALL SELECT id, created_at, labels FROM task_history) AS t,
-    json_each(t.labels) AS label;
+    json_each(t.labels) AS label
+ORDER BY 1, 2, 3;
 
 -- A URL is kept as it was written, so its host is looked for: behind the scheme and any slashes (backslashes count as such), in
 -- lower case, without the scheme's own port. (One that is written in another script or with percent signs keeps its form.)
@@ -30,4 +32,5 @@ FROM (SELECT id, created_at, kind, cluster, topic, scheme, coalesce(substr(rest,
             ltrim(substr(url, instr(url, ':') + 1), '/') AS rest
         FROM (SELECT id, created_at, target ->> 'type' AS kind, target ->> 'cluster' AS cluster, target ->> 'topic' AS topic,
                 replace(replace(replace(lower(trim(target ->> 'url')), '\', '/'), '?', '/'), '#', '/') AS url
-            FROM (SELECT id, created_at, target FROM task UNION ALL SELECT id, created_at, target FROM task_history))));
+            FROM (SELECT id, created_at, target FROM task UNION ALL SELECT id, created_at, target FROM task_history))))
+ORDER BY 1, 2, 3;

@@ -40,15 +40,14 @@ pub fn ingest(c: &mut SqliteConnection, batch: &[NewTask], now: Timestamp) -> Re
 struct Tag;
 
 impl Words for Tag {
-    const SQL: &'static str = "INSERT OR IGNORE INTO task_tag (tag, created_at, id) VALUES (?, ?, ?)";
+    const SQL: &'static str = "INSERT INTO task_tag (tag, created_at, id) VALUES (?, ?, ?)";
     type Row = ();
 }
 
 struct TagTogether;
 
 impl Words for TagTogether {
-    const SQL: &'static str =
-        concat!("INSERT OR IGNORE INTO task_tag (tag, created_at, id) VALUES ", together!("(?, ?, ?)"));
+    const SQL: &'static str = concat!("INSERT INTO task_tag (tag, created_at, id) VALUES ", together!("(?, ?, ?)"));
     type Row = ();
 }
 

@@ -72,3 +72,68 @@ impl Looker for Sqlite<'_> {
         words.and(")", []);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use diesel::connection::SimpleConnection as _;
+    use diesel::sql_types::{Integer, Text};
+
+    use super::*;
+    use crate::domain::State;
+
+    /// Answers with places that reach to the end of time, so that all that a look may ask is asked.
+    struct Plans(SqliteConnection, Vec<String>);
+
+    impl Looker for Plans {
+        type Value<'a> = Value<'a>;
+        type Row = (BigInt, Binary);
+        const HAS_LABEL: [&'static str; 2] = Sqlite::HAS_LABEL;
+        const TOGETHER: usize = Sqlite::TOGETHER;
+
+        fn ask(&mut self, words: Composed<Value<'_>, Self::Row>) -> Result<Vec<(i64, Key)>> {
+            type Step = (Integer, Integer, Integer, Text);
+            let steps: Vec<(i32, i32, i32, String)> = words.explained::<Step>().load(&mut self.0)?;
+            self.1.extend(steps.into_iter().map(|(.., detail)| detail));
+            Ok(vec![(0, Key(uuid::Uuid::nil()))])
+        }
+
+        fn held(&mut self) -> Result<Option<Vec<TaskId>>> {
+            Ok(Some(vec![TaskId(uuid::Uuid::nil())]))
+        }
+
+        fn among<'a>(words: &mut Composed<Value<'a>, Self::Row>, ids: &'a [TaskId]) {
+            Sqlite::among(words, ids);
+        }
+    }
+
+    /// There are no statistics (`ANALYZE` is never run), so plans are the same on a full database.
+    #[test]
+    fn every_look_goes_by_an_index() {
+        let mut connection = SqliteConnection::establish(":memory:").unwrap();
+        connection.batch_execute(include_str!("../../../migrations/sqlite/2026-11-23-000001_tables/up.sql")).unwrap();
+        connection.batch_execute(include_str!("../../../migrations/sqlite/2026-11-28-000001_tags/up.sql")).unwrap();
+        let mut plans = Plans(connection, Vec::new());
+        let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        for state in State::ALL.map(Some).into_iter().chain([None]) {
+            for labels in [vec![], vec![label("a", "b")], vec![label("a", "b"), label("c", "d=e")]] {
+                for target in [None, Some("log".to_owned())] {
+                    look::matching(
+                        &mut plans,
+                        &Filter { state, labels: labels.clone(), target, limit: 9, ..Filter::default() },
+                    )
+                    .unwrap();
+                }
+            }
+        }
+        let tables = [" t ", " s ", " o "];
+        let steps: Vec<&String> =
+            plans.1.iter().filter(|step| tables.iter().any(|table| step.contains(table))).collect();
+        assert!(steps.len() > 100, "{steps:#?}");
+        for step in steps {
+            assert!(step.starts_with("SEARCH ") && (step.contains('=') || step.contains("(created_at,id)")), "{step}");
+        }
+        // Only the few that both tables give for one page are sorted.
+        let sorts = plans.1.iter().filter(|step| step.contains("TEMP B-TREE FOR ORDER BY")).count();
+        assert_eq!(sorts, 2, "{:#?}", plans.1);
+    }
+}
