@@ -4,9 +4,12 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::problem::{Kind, MEDIA_TYPE, Problem};
@@ -19,10 +22,28 @@ const BARE: [(&[u8], Kind); 3] = [
 ];
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
+/// Whether the caller at the other end has gone, or sends no more, which nobody can tell apart: what is answered in the end
+/// may still be read, but long work is not begun for it.
+#[derive(Debug, Clone, Default)]
+pub struct Gone(Arc<AtomicBool>);
+
+impl Gone {
+    /// It has.
+    pub fn is_gone(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// For the caller of a request, as its connection tells.
+    pub fn of(request: &HttpRequest) -> Self {
+        request.conn_data::<Self>().cloned().unwrap_or_default()
+    }
+}
+
 /// A connection whose bare answers get words.
 #[derive(Debug)]
 pub struct Worded<C> {
     connection: C,
+    gone: Gone,
     client_timeout: Duration,
     /// What is written instead of what was to be written, as far as it is still to be.
     instead: Option<(Vec<u8>, usize)>,
@@ -31,7 +52,12 @@ pub struct Worded<C> {
 impl<C> Worded<C> {
     /// `client_timeout` is the time a head may take, for its message.
     pub fn new(connection: C, client_timeout: Duration) -> Self {
-        Self { connection, client_timeout, instead: None }
+        Self { connection, gone: Gone::default(), client_timeout, instead: None }
+    }
+
+    /// For whoever works for the caller.
+    pub fn gone(&self) -> Gone {
+        self.gone.clone()
     }
 }
 
@@ -102,7 +128,12 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Worded<C> {
 
 impl<C: AsyncRead + Unpin> AsyncRead for Worded<C> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_read(cx, buffer)
+        let before = (buffer.filled().len(), buffer.remaining());
+        let read = ready!(Pin::new(&mut self.connection).poll_read(cx, buffer));
+        if read.is_err() || before.1 > 0 && buffer.filled().len() == before.0 {
+            self.gone.0.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(read)
     }
 }
 
@@ -147,6 +178,19 @@ mod tests {
         {
             assert_eq!(words(answer), None, "{answer}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_closes_its_end_has_gone() {
+        let (near, mut far) = tokio::io::duplex(7);
+        let mut connection = Worded::new(near, WAIT);
+        let gone = connection.gone();
+        far.write_all(b"GET").await.unwrap();
+        connection.read_exact(&mut [0; 3]).await.unwrap();
+        assert!(!gone.is_gone());
+        drop(far);
+        assert_eq!(connection.read(&mut [0; 3]).await.unwrap(), 0);
+        assert!(gone.is_gone());
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 use url::form_urlencoded;
 
 use super::body::BodyReader;
+use super::headless::Gone;
 use super::problem::{Kind, Problem};
 use super::tasks::resolution;
 use super::{ApiState, list};
@@ -81,7 +82,8 @@ pub async fn operate(
     if lines {
         return Ok(HttpResponse::Ok().content_type(LINES).streaming(progress(work)));
     }
-    while work.step().await.map_err(|problem| work.broken(problem))? {}
+    let gone = Gone::of(&request);
+    while work.step().await.map_err(|problem| work.broken(problem))? && !gone.is_gone() {}
     Ok(HttpResponse::Ok().json(work.view(None, None)))
 }
 

@@ -5,7 +5,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use actix_http::{HttpService, KeepAlive, Protocol};
+use actix_http::{Extensions, HttpService, KeepAlive, Protocol};
 use actix_server::Server;
 use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::dev::AppConfig;
@@ -61,6 +61,9 @@ pub fn serve(
             .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
             .client_request_timeout(client_timeout.saturating_add(CLOCK_STEP))
             .client_disconnect_timeout(LINGER)
+            .on_connect_ext(|connection: &Worded<TcpStream>, data: &mut Extensions| {
+                data.insert(connection.gone());
+            })
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }

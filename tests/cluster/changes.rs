@@ -9,9 +9,10 @@ use uuid::Uuid;
 
 use crate::harness::cluster::Cluster;
 use crate::harness::node::until;
-use crate::harness::{Answer, Call, Node, Receiver, http, length};
+use crate::harness::{Answer, Call, Node, Receiver, http};
 
 const SOON: Duration = Duration::from_secs(30);
+const RACES: usize = 2_000;
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 fn submit(url: &str, document: &Value) -> String {
@@ -182,12 +183,12 @@ fn races(name: &str, nodes: &[Node], times: usize) {
 
 #[test]
 fn a_changed_task_is_never_called_at_its_old_instant_nor_twice() {
-    races("one node, embedded", &[Node::start()], length::of(1_000, 2_000));
+    races("one node, embedded", &[Node::start()], RACES);
 }
 
 #[test]
 fn on_three_nodes_a_changed_task_is_never_called_at_its_old_instant_nor_twice() {
     if let Some(cluster) = Cluster::start(3) {
-        races("three nodes", &cluster.nodes, length::of(500, 2_000));
+        races("three nodes", &cluster.nodes, RACES);
     }
 }

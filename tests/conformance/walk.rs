@@ -6,9 +6,11 @@ use proptest::sample::Index;
 use proptest::test_runner::TestRunner;
 use task_scheduler::domain::state::TRANSITIONS;
 use task_scheduler::domain::{Claim, GenerationId, Misfire, Outcome, State, TaskId};
-use task_scheduler::store::{Change, Claimed, Done, Fence, Ingested, Order, Recovered, Resolution, Settled};
+use task_scheduler::store::{
+    Change, Claimed, Done, Fence, Ingested, Order, Patch, Patched, Recovered, Resolution, Settled,
+};
 
-use crate::fixtures::{Fixture, at_least_once, task};
+use crate::fixtures::{BASE, Fixture, at_least_once, task};
 use crate::model::{Held, Model};
 
 /// What may happen; indexes choose among what there is.
@@ -23,6 +25,10 @@ enum Happening {
     EndFalsely(Index, bool, Outcome),
     Cancel(Index),
     Resolve(Index, Resolution),
+    Run(Index),
+    Retry(Index),
+    /// To so many seconds after the beginning of the tests' time.
+    Patch(Index, u64),
     Expire(Index),
     Drain(Index),
     Recover(Index),
@@ -48,6 +54,9 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => (index(), any::<bool>(), outcome).prop_map(|(task, older, outcome)| Happening::EndFalsely(task, older, outcome)),
         1 => index().prop_map(Happening::Cancel),
         3 => (index(), to).prop_map(|(task, to)| Happening::Resolve(task, to)),
+        1 => index().prop_map(Happening::Run),
+        2 => index().prop_map(Happening::Retry),
+        1 => (index(), 0..9_u64).prop_map(|(task, seconds)| Happening::Patch(task, seconds)),
         1 => index().prop_map(Happening::Expire),
         1 => index().prop_map(Happening::Drain),
         2 => index().prop_map(Happening::Recover),
@@ -90,6 +99,9 @@ impl<'a> Walk<'a> {
             Happening::EndFalsely(index, older, outcome) => self.end_falsely(index.get(&self.tasks), *older, outcome),
             Happening::Cancel(index) => self.cancel(index.index(self.tasks.len())),
             Happening::Resolve(index, to) => self.resolve(index.index(self.tasks.len()), *to),
+            Happening::Run(index) => self.schedule(index.index(self.tasks.len()), State::Scheduled),
+            Happening::Retry(index) => self.schedule(index.index(self.tasks.len()), State::Failed),
+            Happening::Patch(index, seconds) => self.patch(index.index(self.tasks.len()), *seconds),
             Happening::Expire(index) => self.expire(index.index(self.tasks.len())),
         }
     }
@@ -185,6 +197,35 @@ impl<'a> Walk<'a> {
         if let Some(due) = due {
             (model.due_at, model.held) = (due.due_at, None);
             assert_eq!(due, model.due());
+        }
+    }
+
+    /// Due now, if it stands there: `run` or `retry`.
+    fn schedule(&mut self, at: usize, from: State) {
+        let model = &mut self.tasks[at];
+        let (store, id) = (self.fixture.store(), model.asked.id);
+        let change = if from == State::Scheduled { store.run(id) } else { store.retry(id) };
+        match change.unwrap() {
+            Change::Done(Some(due)) => {
+                assert_eq!(model.state, from);
+                (model.state, model.due_at, model.held) = (State::Scheduled, due.due_at, None);
+                assert_eq!(due, model.due());
+            }
+            other => assert!(other == Change::Refused(model.state) && model.state != from, "{other:?}"),
+        }
+    }
+
+    fn patch(&mut self, at: usize, seconds: u64) {
+        let model = &mut self.tasks[at];
+        let run_at = BASE.plus(std::time::Duration::from_secs(seconds));
+        let patch = Patch { run_at: Some(run_at), ..Patch::default() };
+        match self.fixture.store().patch(model.asked.id, &patch, &|_| true).unwrap() {
+            Patched::Done(task, due) => {
+                assert_eq!((model.state, task.run_at), (State::Scheduled, run_at));
+                model.due_at = run_at;
+                assert_eq!(due, model.due());
+            }
+            other => assert!(other == Patched::Refused(model.state) && model.state != State::Scheduled, "{other:?}"),
         }
     }
 
