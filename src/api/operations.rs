@@ -22,7 +22,7 @@ use crate::domain::batch_size::BatchSize;
 use crate::domain::limits::SUBMISSION_BYTES_MAX;
 use crate::domain::time::Mono;
 use crate::domain::{Timestamp, change_document};
-use crate::store::{Filter, Matching, Operated, Operation};
+use crate::store::{Filter, Matching, Operated, Operation, Store};
 
 /// The names of the operations, as a path says them.
 pub const PATH: &str = "/v1/tasks:{operation:cancel|run|retry|resolve|reschedule}";
@@ -75,7 +75,7 @@ pub async fn operate(
     let body = bodies.read(&request, payload, SUBMISSION_BYTES_MAX).await?;
     let operation = operation(request.match_info().query("operation"), &body.bytes, at)?;
     let filter = acting(filter, operation)?;
-    let now = api.ask(|store| store.now()).await?;
+    let now = api.ask(Store::now).await?;
     let lines = accepts_lines(&request);
     let mut work = Work::new(api.into_inner(), turn.into_inner(), operation, stored_until(filter, now));
     work.dry_run = dry_run;

@@ -8,6 +8,7 @@ use super::columns::DueColumns;
 use super::operations::unpark;
 use super::reading::find;
 use super::value::Value;
+use crate::domain::payload::Payload;
 use crate::domain::{State, Task, TaskId, Timestamp};
 use crate::store::key::Key;
 use crate::store::row::{DueRow, due, payload_kind};
@@ -54,7 +55,7 @@ fn rewrite(c: &mut PgConnection, id: TaskId, patch: &Patch) -> Result<Patched> {
         run_at,
         Value::MaybeSmall(patch.priority.map(i16::from)),
         Value::MaybeSmall(patch.payload.as_ref().map(payload_kind)),
-        Value::MaybeBlob(patch.payload.as_ref().map(|payload| payload.bytes())),
+        Value::MaybeBlob(patch.payload.as_ref().map(Payload::bytes)),
         Value::Key(id.into()),
     ])
     .get_result(c)?;

@@ -24,8 +24,8 @@ pub fn operate(c: &mut SqliteConnection, operation: Operation, ids: &[TaskId], n
     keys.dedup();
     let mut operated = Operated::default();
     for key in &keys {
-        let Some(due) = operate_on(c, operation, key.0.as_bytes(), now)? else { continue };
-        operated.changed += 1;
+        let (changed, due) = operate_on(c, operation, key.0.as_bytes(), now)?;
+        operated.changed += usize::from(changed);
         operated.due.extend(due);
     }
     if operation.acts_on() != operation.leads_to() {
@@ -36,32 +36,33 @@ pub fn operate(c: &mut SqliteConnection, operation: Operation, ids: &[TaskId], n
     Ok(operated)
 }
 
-/// `None`: it stands in another state. Otherwise when it is due, if it is scheduled now.
+/// False: it stands in another state. And when it is due, if it was scheduled by this.
 fn operate_on(
     c: &mut SqliteConnection,
     operation: Operation,
     id: &[u8],
     now: Timestamp,
-) -> Result<Option<Option<Due>>> {
-    match operation {
-        Operation::Cancel => Ok(cancel(c, id, now)?.then_some(None)),
-        Operation::Run => Ok(move_to(c, id, now, None)?.map(Some)),
-        Operation::Reschedule(run_at) => Ok(move_to(c, id, run_at, Some(run_at))?.map(Some)),
+) -> Result<(bool, Option<Due>)> {
+    let due = match operation {
+        Operation::Cancel => return Ok((cancel(c, id, now)?, None)),
         Operation::Resolve(Resolution::Succeeded | Resolution::Failed) => {
             let (to, from) = (code(operation.leads_to()), code(operation.acts_on()));
             let values = [to, Value::Int(now.micros()), Value::Blob(id), from];
-            Ok((statement::<Settle, _>(&values).execute(c)? == 1).then_some(None))
+            return Ok((statement::<Settle, _>(&values).execute(c)? == 1, None));
         }
+        Operation::Run => move_to(c, id, now, None)?,
+        Operation::Reschedule(run_at) => move_to(c, id, run_at, Some(run_at))?,
         Operation::Retry | Operation::Resolve(Resolution::Scheduled) => {
             let stands = [Value::Blob(id), code(operation.acts_on())];
             if statement::<Stands, _>(&stands).get_result::<Key>(c).optional()?.is_none() {
-                return Ok(None);
+                return Ok((false, None));
             }
             revive(c, id, now, 0)?;
             let row: DueRow = statement::<DueOf, _>(&[Value::Blob(id)]).get_result(c)?;
-            due(&row).map(|due| Some(Some(due)))
+            Some(due(&row)?)
         }
-    }
+    };
+    Ok((due.is_some(), due))
 }
 
 fn code(state: State) -> Value<'static> {

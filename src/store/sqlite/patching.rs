@@ -7,6 +7,7 @@ use diesel::sqlite::SqliteConnection;
 use super::operations::unpark;
 use super::reading::find;
 use super::value::Value;
+use crate::domain::payload::Payload;
 use crate::domain::{State, Task, TaskId, Timestamp};
 use crate::store::row::{DueRow, due, payload_kind};
 use crate::store::statement::{Words, statement};
@@ -36,7 +37,7 @@ pub fn patch(c: &mut SqliteConnection, id: TaskId, patch: &Patch, fits: &dyn Fn(
         run_at,
         Value::MaybeInt(patch.priority.map(i64::from)),
         Value::MaybeInt(patch.payload.as_ref().map(|payload| i64::from(payload_kind(payload)))),
-        Value::MaybeBlob(patch.payload.as_ref().map(|payload| payload.bytes())),
+        Value::MaybeBlob(patch.payload.as_ref().map(Payload::bytes)),
         Value::Blob(id.0.as_bytes()),
     ])
     .get_result(c)?;
