@@ -130,7 +130,7 @@ fn race(nodes: &[Node], n: usize, hook: &str) -> Raced {
     submit(&nodes[n % nodes.len()].url("/v1/tasks"), &json!({"id": id, "delay_ms": delay_ms, "target": target}));
     let url = nodes[(n + 1) % nodes.len()].url(&format!("/v1/tasks/{id}"));
     // The fault itself: a moment that nothing announces.
-    let at = sent + Duration::from_micros(delay_ms * 1_000) - Duration::from_micros(rand::random_range(0..100_000));
+    let at = sent + Duration::from_micros(delay_ms * 1_000 - rand::random_range(0..100_000));
     std::thread::sleep(at.saturating_duration_since(Instant::now()));
     if n.is_multiple_of(4) {
         let run = send("POST", &format!("{url}/run"), &[], &json!({}));
