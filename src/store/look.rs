@@ -252,7 +252,7 @@ impl<'a> Look<'a> {
     }
 
     /// Both tables, in one statement: what moves between them is seen in one of them.
-    fn everything<'v, L: Looker>(&'v self, limit: i64) -> Wording<'v, L> {
+    fn everything<L: Looker>(&self, limit: i64) -> Wording<'_, L> {
         let mut words = Composed::new();
         for (n, table) in ["task", "task_history"].into_iter().enumerate() {
             words.and(
