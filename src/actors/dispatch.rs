@@ -131,13 +131,13 @@ impl Dispatch {
     ) -> Result<(Vec<Due>, bool)> {
         let mut batch = self.ahead.take_due(until, PARK_MAX);
         let parked = self.pauses.park(&self.parts, fence, &batch).inspect_err(|_| self.ahead.put_back(&batch))?;
-        let Some(paused) = self.ruled(parked, &batch, passed) else { return Ok((Vec::new(), false)) };
-        let paused: HashSet<TaskId> = paused.into_iter().collect();
-        batch.retain(|due| !paused.contains(&due.id));
+        let Some(held) = self.ruled(parked, &batch, passed) else { return Ok((Vec::new(), false)) };
+        let held: HashSet<TaskId> = held.into_iter().collect();
+        batch.retain(|due| !held.contains(&due.id));
         let rest = batch.split_off(limit.min(batch.len()));
         self.ahead.put_back(&rest);
         self.pauses.put_back(&rest);
-        Ok((batch, !paused.is_empty()))
+        Ok((batch, !held.is_empty()))
     }
 
     /// Lets some go that were paused, if it is time: they are due, so that they are claimed by the next pass.

@@ -20,7 +20,10 @@ const LET_GO_MAX: usize = 500;
 /// See the module.
 #[derive(Debug, Default)]
 pub struct KnownPauses {
-    known: Option<(Pauses, Mono)>,
+    /// As they were read last.
+    known: Pauses,
+    /// When that was; `None`: they are to be read again before anything else is done.
+    looked: Option<Mono>,
     /// In the order in which they have their turns.
     resumed: VecDeque<Resumed>,
     /// Found to match no pause in force, and put back for want of credit.
@@ -37,68 +40,60 @@ struct Resumed {
 impl KnownPauses {
     /// They were changed since.
     pub fn forget(&mut self) {
-        self.known = None;
+        self.looked = None;
     }
 
-    /// They are to be read before anything else is done.
+    /// They are to be read again before anything else is done.
     pub fn is_unknown(&self) -> bool {
-        self.known.is_none()
+        self.looked.is_none()
     }
 
     /// How often they had been changed when they were read.
     pub fn count(&self) -> i64 {
-        self.known.as_ref().map_or(Pauses::default().count, |(pauses, _)| pauses.count)
+        self.known.count
     }
 
     /// Something in memory may be paused.
     pub fn hold(&self) -> bool {
-        self.known.as_ref().is_some_and(|(pauses, _)| pauses.all.iter().any(Pause::is_in_force))
+        self.known.all.iter().any(Pause::is_in_force)
     }
 
     /// Reads them, if it is time.
     pub fn look(&mut self, parts: &Parts) -> Result<()> {
         let now = parts.metrics.clock().mono();
-        let is_fresh = self
-            .known
-            .as_ref()
-            .is_some_and(|(pauses, looked)| now.since(*looked) < if pauses.all.is_empty() { LOOK_IDLY } else { LOOK });
-        if is_fresh {
+        let again = if self.known.all.is_empty() { LOOK_IDLY } else { LOOK };
+        if self.looked.is_some_and(|looked| now.since(looked) < again) {
             return Ok(());
         }
         let pauses = parts.store.pauses()?;
-        if self.known.as_ref().is_none_or(|(known, _)| *known != pauses) {
-            self.take_in(&pauses, now);
-            parts
-                .metrics
-                .pauses
-                .set(i64::try_from(pauses.all.iter().filter(|one| one.is_in_force()).count()).unwrap_or(0));
+        self.looked = Some(now);
+        if self.known != pauses {
+            self.take_in(pauses, now);
+            let in_force = self.known.all.iter().filter(|pause| pause.is_in_force()).count();
+            parts.metrics.pauses.set(i64::try_from(in_force).unwrap_or(i64::MAX));
         }
-        self.known = Some((pauses, now));
         Ok(())
     }
 
     /// A catch-up that goes on as it was keeps its pace and its turn.
-    fn take_in(&mut self, pauses: &Pauses, now: Mono) {
+    fn take_in(&mut self, pauses: Pauses, now: Mono) {
         self.free.clear();
         self.resumed.retain(|old| pauses.all.contains(&old.pause));
-        for pause in pauses.resumed() {
-            if self.resumed.iter().all(|old| old.pause != *pause) {
-                log::info!("pause {} of {} is over: what waits for its end is let go", pause.id, pause.about());
+        for pause in pauses.all.iter().filter(|pause| !self.known.all.contains(pause)) {
+            if pause.is_in_force() {
+                log::info!("pause {} is in force: {} are not claimed", pause.id, pause.about());
+            } else {
+                log::info!("pause {} is resumed: {} that wait for its end are let go", pause.id, pause.about());
                 self.resumed.push_back(Resumed { pace: Pace::new(pause.per_second, now), pause: pause.clone() });
             }
         }
-        for pause in pauses.all.iter().filter(|pause| pause.is_in_force()) {
-            log::info!("pause {} is in force: {} are not claimed", pause.id, pause.about());
-        }
+        self.known = pauses;
     }
 
     /// Parks those of a batch that are paused; the ids of all that are.
     pub fn park(&self, parts: &Parts, fence: Fence, batch: &[Due]) -> Result<Ruled<Vec<TaskId>>> {
         let fresh: Vec<Due> = batch.iter().filter(|due| !self.free.contains(&due.id)).copied().collect();
-        match &self.known {
-            Some((pauses, _)) if !fresh.is_empty() => parts.store.park(fence, pauses, &fresh),
-            _ => Ok(Ruled::Done(Vec::new())),
-        }
+        if fresh.is_empty() { Ok(Ruled::Done(Vec::new())) } else { parts.store.park(fence, &self.known, &fresh) }
     }
 
     /// These are not paused and are put back: they need not be asked for again.
@@ -121,9 +116,7 @@ impl KnownPauses {
         if is_over {
             log::info!("pause {pause} is gone: nothing waits for its end any more");
             self.resumed.retain(|one| one.pause.id != pause);
-            if let Some((pauses, _)) = &mut self.known {
-                pauses.all.retain(|one| one.id != pause);
-            }
+            self.known.all.retain(|one| one.id != pause);
         } else if let Some(resumed) = self.resumed.iter_mut().find(|one| one.pause.id == pause) {
             resumed.pace.took(tasks, now);
         }

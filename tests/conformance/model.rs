@@ -26,6 +26,8 @@ pub struct Model {
     pub claims: i64,
     /// The claim it is held by, or was held by last.
     pub held: Option<Held>,
+    /// The pause for whose end it waits.
+    pub parked: Option<i64>,
 }
 
 impl Model {

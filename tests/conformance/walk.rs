@@ -7,7 +7,7 @@ use proptest::test_runner::TestRunner;
 use task_scheduler::domain::state::TRANSITIONS;
 use task_scheduler::domain::{Claim, GenerationId, Misfire, Outcome, State, TaskId};
 use task_scheduler::store::{
-    Change, Claimed, Done, Fence, Ingested, Order, Patch, Patched, Recovered, Resolution, Settled,
+    Change, Claimed, Done, Fence, Ingested, LetGo, Order, Patch, Patched, Paused, Recovered, Resolution, Ruled, Settled,
 };
 
 use crate::fixtures::{BASE, Fixture, at_least_once, task};
@@ -30,6 +30,11 @@ enum Happening {
     /// To so many seconds after the beginning of the tests' time.
     Patch(Index, u64),
     Expire(Index),
+    /// What has the label of one of them, or everything.
+    Pause(Option<Index>),
+    Resume(Index),
+    Park(Index),
+    LetGo(Index),
     Drain(Index),
     Recover(Index),
     TakeOver(Index),
@@ -58,6 +63,10 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => index().prop_map(Happening::Retry),
         1 => (index(), 0..9_u64).prop_map(|(task, seconds)| Happening::Patch(task, seconds)),
         1 => index().prop_map(Happening::Expire),
+        1 => proptest::option::of(index()).prop_map(Happening::Pause),
+        1 => index().prop_map(Happening::Resume),
+        3 => index().prop_map(Happening::Park),
+        2 => index().prop_map(Happening::LetGo),
         1 => index().prop_map(Happening::Drain),
         2 => index().prop_map(Happening::Recover),
         1 => index().prop_map(Happening::TakeOver),
@@ -103,6 +112,10 @@ impl<'a> Walk<'a> {
             Happening::Retry(index) => self.schedule(index.index(self.tasks.len()), State::Failed),
             Happening::Patch(index, seconds) => self.patch(index.index(self.tasks.len()), *seconds),
             Happening::Expire(index) => self.expire(index.index(self.tasks.len())),
+            Happening::Pause(index) => self.pause(*index),
+            Happening::Resume(index) => self.resume(*index),
+            Happening::Park(index) => self.park(index.index(self.tasks.len())),
+            Happening::LetGo(index) => self.let_go(*index),
         }
     }
 
@@ -113,7 +126,7 @@ impl<'a> Walk<'a> {
             asked.spec.misfire = Misfire::ExpireAfterMs(0);
         }
         let due_at = asked.run_at;
-        let model = Model { asked, state: State::Scheduled, due_at, attempt: 0, claims: 0, held: None };
+        let model = Model { asked, state: State::Scheduled, due_at, attempt: 0, claims: 0, held: None, parked: None };
         let stored = self.fixture.store().ingest(std::slice::from_ref(&model.asked)).unwrap();
         assert_eq!(stored, [Ingested::Stored(model.due())]);
         self.tasks.push(model);
@@ -123,7 +136,7 @@ impl<'a> Walk<'a> {
         let model = &mut self.tasks[at];
         let order = Order { due: model.due(), generation: owner };
         let mut expected = Vec::new();
-        if model.state == State::Scheduled {
+        if model.state == State::Scheduled && model.parked.is_none() {
             model.claims += 1;
             model.state = State::Dispatched;
             let claim = Claim { id: model.asked.id, claim_no: model.claims };
@@ -131,7 +144,8 @@ impl<'a> Walk<'a> {
             model.held = Some(Held { claim, owner, attempt, due_at: model.due_at, started: false });
             expected.push((owner, vec![claim]));
         }
-        let claimed = self.fixture.store().claim(self.fence, &[order]).unwrap();
+        let pauses = self.fixture.store().pauses().unwrap().count;
+        let claimed = self.fixture.store().claim_under(self.fence, pauses, &[order]).unwrap();
         assert_eq!(claimed, Claimed::Done { claims: expected, refused: vec![] });
     }
 
@@ -174,7 +188,7 @@ impl<'a> Walk<'a> {
         };
         assert_eq!(self.fixture.store().cancel(model.asked.id).unwrap(), expected);
         if model.state == State::Scheduled {
-            model.state = State::Cancelled;
+            (model.state, model.parked) = (State::Cancelled, None);
         }
     }
 
@@ -209,6 +223,7 @@ impl<'a> Walk<'a> {
             Change::Done(Some(due)) => {
                 assert_eq!(model.state, from);
                 (model.state, model.due_at, model.held) = (State::Scheduled, due.due_at, None);
+                model.parked = None;
                 assert_eq!(due, model.due());
             }
             other => assert!(other == Change::Refused(model.state) && model.state != from, "{other:?}"),
@@ -222,7 +237,7 @@ impl<'a> Walk<'a> {
         match self.fixture.store().patch(model.asked.id, &patch, &|_| true).unwrap() {
             Patched::Done(task, due) => {
                 assert_eq!((model.state, task.run_at), (State::Scheduled, run_at));
-                model.due_at = run_at;
+                (model.due_at, model.parked) = (run_at, None);
                 assert_eq!(due, model.due());
             }
             other => assert!(other == Patched::Refused(model.state) && model.state != State::Scheduled, "{other:?}"),
@@ -235,12 +250,75 @@ impl<'a> Walk<'a> {
         if model.due_at >= now {
             return; // Due just now: whether it is over is the store's to say.
         }
-        let over = model.state == State::Scheduled && model.asked.spec.misfire.is_over(model.due_at, now);
-        let expired = self.fixture.store().expire(self.fence, &[model.due()]).unwrap();
+        let free = model.state == State::Scheduled && model.parked.is_none();
+        let over = free && model.asked.spec.misfire.is_over(model.due_at, now);
+        let pauses = self.fixture.store().pauses().unwrap().count;
+        let expired = self.fixture.store().expire_under(self.fence, pauses, &[model.due()]).unwrap();
         assert_eq!(expired, if over { vec![model.asked.id] } else { vec![] });
         if over {
             model.state = State::Expired;
         }
+    }
+
+    fn pause(&self, of: Option<Index>) {
+        let label = of.map(|index| index.get(&self.tasks).asked.spec.labels.iter().next().unwrap());
+        let label = label.map(|(name, value)| (name.clone(), value.clone()));
+        let known = self.fixture.store().pauses().unwrap().all.into_iter().find(|pause| pause.label == label);
+        match (known, self.fixture.store().pause(label.as_ref(), None).unwrap()) {
+            (None, Paused::New(pause)) => assert!(pause.is_in_force() && pause.label == label),
+            (Some(known), Paused::Known(pause)) => assert!(pause.is_in_force() && pause.id == known.id),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn resume(&self, index: Index) {
+        let pauses = self.fixture.store().pauses().unwrap().all;
+        if !pauses.is_empty() {
+            let resumed = self.fixture.store().resume(index.get(&pauses).id, Some(1)).unwrap();
+            assert!(resumed.is_some_and(|pause| !pause.is_in_force()));
+        }
+    }
+
+    fn park(&mut self, at: usize) {
+        let pauses = self.fixture.store().pauses().unwrap();
+        let model = &mut self.tasks[at];
+        let holding = pauses.in_force().into_iter().find(|pause| pause.matches(&model.asked.spec.labels)).cloned();
+        let matching = self.fixture.store().park(self.fence, &pauses, &[model.due()]).unwrap();
+        let Ruled::Done(matching) = matching else { panic!("{matching:?}") };
+        // The labels of what has ended are not asked for.
+        if model.state.is_live() {
+            assert_eq!(matching.len(), usize::from(holding.is_some()));
+        }
+        if let Some(pause) = holding.filter(|_| model.state == State::Scheduled && model.parked.is_none()) {
+            model.parked = Some(pause.id);
+        }
+    }
+
+    /// At most two.
+    fn let_go(&mut self, index: Index) {
+        let pauses = self.fixture.store().pauses().unwrap();
+        let resumed: Vec<_> = pauses.all.iter().filter(|pause| !pause.is_in_force()).collect();
+        if resumed.is_empty() {
+            return;
+        }
+        let pause = index.get(&resumed).id;
+        let mut waiting: Vec<&mut Model> = self.tasks.iter_mut().filter(|model| model.parked == Some(pause)).collect();
+        waiting.sort_by_key(|model| model.due().key());
+        let is_over = waiting.len() < 2;
+        let expected: Vec<_> = waiting
+            .into_iter()
+            .take(2)
+            .map(|model| {
+                model.parked = None;
+                model.due()
+            })
+            .collect();
+        let let_go = self.fixture.store().let_go(self.fence, pauses.count, pause, 2).unwrap();
+        let Ruled::Done(LetGo { mut tasks, is_over: is }) = let_go else { panic!("{let_go:?}") };
+        tasks.sort_by_key(task_scheduler::domain::Due::key);
+        assert_eq!((tasks, is), (expected, is_over));
+        let is_there = self.fixture.store().pauses().unwrap().all.iter().any(|one| one.id == pause);
+        assert_eq!(is_there, !is_over);
     }
 
     fn drain(&mut self, index: Index) {
@@ -313,7 +391,7 @@ impl<'a> Walk<'a> {
         for model in &self.tasks {
             let found = self.fixture.find(model.asked.id);
             assert_eq!((found.state, found.attempt), (model.state, model.attempt), "{model:?}");
-            assert_eq!(found.due_at, model.due_at);
+            assert_eq!((found.due_at, found.paused), (model.due_at, model.parked.is_some()));
         }
         for (state, counted) in self.fixture.store().counts().unwrap() {
             let of_model = self.tasks.iter().filter(|model| model.state == state).count();
