@@ -52,6 +52,7 @@ fn fill(url: &str, rows: u64) {
          INSERT INTO task_tag (tag, created_at, id) \
          SELECT tag, created_at, id FROM (SELECT created_at, id FROM task UNION ALL SELECT created_at, id FROM task_history) t, \
          (VALUES ('t:log'), ('l:env=prod')) AS tags(tag) ON CONFLICT DO NOTHING; \
+         INSERT INTO parked (id, pause, due_at) SELECT gen_random_uuid(), 0, n FROM generate_series(1, {rows}) n; \
          INSERT INTO tombstone (id, cancelled_at, topic_id, positions) \
          SELECT gen_random_uuid(), now_us() + n, 'another', '{{\"topic_id\": \"another\", \"ends\": []}}' \
          FROM generate_series(1, {SLOW_ROWS}) n; \

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Uuid};
+use diesel::sql_types::{BigInt, Nullable, Uuid};
 
 use super::columns::DueColumns;
 use super::mastership::hold_known;
@@ -132,13 +132,14 @@ pub fn unpark_ended(c: &mut PgConnection, mut ids: Vec<Key>) -> Result<()> {
     Ok(())
 }
 
-/// Of one moment: parked still, or let go meanwhile.
+/// Of one moment: parked still, or let go meanwhile. By a question for each: a join that was planned while nothing was parked
+/// would read all that is.
 struct ReallyDue;
 
 impl Words for ReallyDue {
-    const SQL: &'static str = "SELECT t.id, coalesce(p.due_at, t.due_at), p.id IS NOT NULL \
-        FROM task t LEFT JOIN parked p ON p.id = t.id WHERE t.id = ANY(?)";
-    type Row = (Uuid, BigInt, Bool);
+    const SQL: &'static str = "SELECT t.id, t.due_at, (SELECT p.due_at FROM parked p WHERE p.id = t.id) \
+        FROM task t WHERE t.id = ANY(?)";
+    type Row = (Uuid, BigInt, Nullable<BigInt>);
 }
 
 /// Shows those of these tasks that are parked as what they are, and when they are really due.
@@ -148,13 +149,13 @@ pub fn show_parked(c: &mut PgConnection, tasks: &mut [Task]) -> Result<()> {
     if parked.is_empty() {
         return Ok(());
     }
-    let really: Vec<(Key, i64, bool)> = statement::<ReallyDue, _>(&[Value::Keys(parked)]).load(c)?;
-    let really: HashMap<TaskId, (i64, bool)> =
-        really.into_iter().map(|(id, due_at, parked)| (id.task(), (due_at, parked))).collect();
+    let really: Vec<(Key, i64, Option<i64>)> = statement::<ReallyDue, _>(&[Value::Keys(parked)]).load(c)?;
+    let really: HashMap<TaskId, (i64, Option<i64>)> =
+        really.into_iter().map(|(id, now, parked)| (id.task(), (now, parked))).collect();
     for task in tasks.iter_mut().filter(|task| task.due_at == Timestamp::NEVER) {
         // One that has ended since is shown as it was asked for.
-        let (due_at, paused) = really.get(&task.id).copied().unwrap_or((task.run_at.micros(), false));
-        (task.due_at, task.paused) = (Timestamp::from_micros(due_at), paused);
+        let (now, parked) = really.get(&task.id).copied().unwrap_or((task.run_at.micros(), None));
+        (task.due_at, task.paused) = (Timestamp::from_micros(parked.unwrap_or(now)), parked.is_some());
     }
     Ok(())
 }
