@@ -304,6 +304,8 @@ pub struct ActorsConfig {
     pub dead_after: Duration,
     /// No answer within this time is a stall.
     pub stall_after: Duration,
+    /// How long finished tasks are kept; zero: for ever.
+    pub retention: Duration,
     /// Restarts within [`ActorsConfig::restart_window`] after which the process gives up.
     pub restarts_max: usize,
     /// See [`ActorsConfig::restarts_max`].
@@ -372,6 +374,7 @@ impl Default for ActorsConfig {
             renew: Duration::from_millis(750),
             dead_after: Duration::from_secs(3),
             stall_after: Duration::from_secs(5),
+            retention: Duration::from_hours(168),
             restarts_max: 5,
             restart_window: Duration::from_mins(1),
         }

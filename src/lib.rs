@@ -29,6 +29,8 @@
 //!    ambiguous. What is not certain is ambiguous.
 //! 6. *Settle.* [`domain::settlement`] turns the outcome into the task's next step; [`actors::outcomes`] writes it in
 //!    batches ([`store::Store::settle`]), bound to the claim, until it is in. An ended task moves to history.
+//! 7. *Remove.* What has been finished long enough the master removes, batch by batch with rests between them
+//!    ([`domain::retention`], [`store::Store::remove`]); an `unknown` task never.
 //!
 //! # One store, two databases
 //!

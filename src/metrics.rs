@@ -98,6 +98,8 @@ pub struct Metrics {
     pub ingest: Histogram,
     /// Time of one claim transaction, in seconds.
     pub claim: Histogram,
+    /// Finished tasks that this node has removed as master.
+    pub removed: IntCounter,
     /// How often the database's clock was found to have been set.
     pub clock_steps: IntCounter,
     /// Submissions that wait for their commit.
@@ -132,6 +134,7 @@ impl Metrics {
             execution: made.histogram("execution_seconds", "Time of one call.")?,
             ingest: made.histogram("ingest_seconds", "Time of one ingest transaction.")?,
             claim: made.histogram("claim_seconds", "Time of one claim transaction.")?,
+            removed: made.counter("removed_total", "Finished tasks that this node has removed as master.")?,
             clock_steps: made.counter("database_clock_steps_total", "Times the database's clock was set.")?,
             queue_depth: made.gauge("queue_depth", "Submissions that wait for their commit.")?,
             stopped_partitions: made.gauge(

@@ -1,6 +1,7 @@
-//! MasterResolver: finds out who is master, renews this node's reign, and lets the master recover the dead.
+//! MasterResolver: finds out who is master, renews this node's reign, lets the master recover the dead and remove what has
+//! been finished long enough.
 //!
-//! In: its own ticks. Out: `MasterChanged` to the Dispatcher, take-overs, renewals, recoveries. Owns: the flag
+//! In: its own ticks. Out: `MasterChanged` to the Dispatcher, take-overs, renewals, recoveries, removals. Owns: the flag
 //! `(epoch, trusted_until)`. Never: claims.
 //!
 //! The lease has a thread of its own: however long a recovery takes, a renewal does not wait for it.
@@ -12,11 +13,13 @@ use actix::prelude::*;
 use super::lease_thread::LeaseThread;
 use super::parts::{Parts, blocking};
 use super::recovery::Recovery;
+use super::retention::{Batch, Retention};
 use super::set::Set;
 use super::status::Resigned;
 use super::vital::{Vital, vital_signs};
 use crate::domain::liveness::Liveness;
 use crate::domain::mastership::Mastership;
+use crate::domain::retention::LOOK_EVERY;
 use crate::domain::time::{Mono, millis_of};
 use crate::domain::{Epoch, GenerationId};
 use crate::metrics::ActorName;
@@ -35,6 +38,9 @@ const MARGIN: Duration = crate::config::LEASE_MARGIN;
 /// claims is not prolonged.
 const DISPATCHER_SILENT: Duration = Duration::from_millis(2_500);
 
+/// Time between looks whether this node is to remove what is finished: it asks itself only.
+const FOLLOWER_LOOKS: Duration = Duration::from_secs(1);
+
 /// See the module.
 pub struct MasterResolver {
     parts: Parts,
@@ -51,6 +57,8 @@ pub struct MasterResolver {
     /// What was seen so far does not count: this reign is new, or the database did not answer.
     anew: bool,
     recovery: Option<SpawnHandle>,
+    /// Where its sweep stands; `None` while a batch is under way.
+    retention: Option<Retention>,
 }
 
 #[derive(Message)]
@@ -61,6 +69,11 @@ struct Tick;
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Look;
+
+/// What is finished long enough is to be removed.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Sweep;
 
 impl MasterResolver {
     /// For this set.
@@ -77,6 +90,7 @@ impl MasterResolver {
             liveness: Some(Liveness::default()),
             anew: false,
             recovery: None,
+            retention: Some(Retention::default()),
         }
     }
 
@@ -169,6 +183,24 @@ impl MasterResolver {
         self.recovery = Some(ctx.notify_later(Look, self.parts.config.resolve));
     }
 
+    /// Removes the next batch, as long as this node is master.
+    fn sweep(&mut self, ctx: &mut Context<Self>) {
+        let mut retention = self.retention.take().unwrap_or_default();
+        if self.flag.epoch_at(self.now()).is_none() {
+            retention.end(self.parts.config.retention);
+            self.retention = Some(retention);
+            ctx.notify_later(Sweep, FOLLOWER_LOOKS);
+            return;
+        }
+        let batch = Batch { parts: self.parts.clone(), retention };
+        let done = blocking(move || Ok(batch.run())).into_actor(self).map(|swept, actor, ctx| {
+            let (retention, rest) = swept.unwrap_or_else(|_| (Retention::default(), LOOK_EVERY));
+            actor.retention = Some(retention);
+            ctx.notify_later(Sweep, rest);
+        });
+        ctx.spawn(done);
+    }
+
     fn now(&self) -> Mono {
         self.parts.metrics.clock().mono()
     }
@@ -230,6 +262,9 @@ impl Actor for MasterResolver {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.notify(Tick);
         self.look_later(ctx);
+        if !self.parts.config.retention.is_zero() {
+            ctx.notify_later(Sweep, FOLLOWER_LOOKS);
+        }
     }
 }
 
@@ -249,6 +284,14 @@ impl Handler<Look> for MasterResolver {
     fn handle(&mut self, _: Look, ctx: &mut Self::Context) {
         self.recovery = None;
         self.look(ctx);
+    }
+}
+
+impl Handler<Sweep> for MasterResolver {
+    type Result = ();
+
+    fn handle(&mut self, _: Sweep, ctx: &mut Self::Context) {
+        self.sweep(ctx);
     }
 }
 

@@ -18,6 +18,7 @@ pub mod parts;
 mod pauses;
 mod recovery;
 mod reporting;
+mod retention;
 pub mod set;
 pub mod status;
 pub mod supervisor;

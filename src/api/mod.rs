@@ -9,6 +9,7 @@ mod browser;
 mod changes;
 mod cluster;
 mod cursor;
+mod dead_letters;
 mod headless;
 mod health;
 mod known;
@@ -23,6 +24,8 @@ mod submission;
 mod tasks;
 mod view;
 
+#[cfg(test)]
+mod dead_letters_test;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
@@ -128,6 +131,9 @@ fn routes(config: &mut web::ServiceConfig, shared: Shared) {
         .service(web::resource("/v1/tasks/{id}/resolve").route(web::post().to(tasks::resolve)))
         .service(reading(web::resource("/v1/pauses"), pauses::list).route(web::post().to(pauses::pause)))
         .service(web::resource("/v1/pauses/{id}/resume").route(web::post().to(pauses::resume)))
+        .service(reading(web::resource("/v1/dead-letters"), dead_letters::list))
+        .service(reading(web::resource("/v1/dead-letters/{id}"), dead_letters::get))
+        .service(web::resource("/v1/dead-letters/{id}/replay").route(web::post().to(dead_letters::replay)))
         .service(reading(web::resource("/v1/cluster"), cluster::cluster))
         .service(reading(web::resource("/v1/stats"), stats::stats))
         .service(reading(web::resource("/healthz"), health::healthz))

@@ -41,6 +41,8 @@ pub enum Kind {
     NoSuchTask,
     /// No such pause.
     NoSuchPause,
+    /// No such dead letter.
+    NoSuchDeadLetter,
     /// The path does not take this method.
     MethodNotAllowed,
     /// The request came in too slowly.
@@ -51,6 +53,8 @@ pub enum Kind {
     WrongState,
     /// The task is not as the caller knows it.
     PreconditionFailed,
+    /// The dead letter was submitted again before.
+    ReplayedAlready,
     /// Too many bytes or tasks.
     TooLarge,
     /// Too many bytes of headers.
@@ -81,6 +85,7 @@ impl Kind {
             Self::UnknownPath => (StatusCode::NOT_FOUND, "unknown-path", "There is nothing at this path"),
             Self::NoSuchTask => (StatusCode::NOT_FOUND, "no-such-task", "There is no such task"),
             Self::NoSuchPause => (StatusCode::NOT_FOUND, "no-such-pause", "There is no such pause"),
+            Self::NoSuchDeadLetter => (StatusCode::NOT_FOUND, "no-such-dead-letter", "There is no such dead letter"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The path does not take this method")
             }
@@ -89,6 +94,9 @@ impl Kind {
             Self::WrongState => (StatusCode::CONFLICT, "wrong-state", "The task's state does not allow it"),
             Self::PreconditionFailed => {
                 (StatusCode::PRECONDITION_FAILED, "precondition-failed", "The task has changed meanwhile")
+            }
+            Self::ReplayedAlready => {
+                (StatusCode::CONFLICT, "replayed-already", "The dead letter was submitted again before")
             }
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
             Self::HeadTooLarge => {

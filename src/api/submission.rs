@@ -2,10 +2,11 @@
 
 use std::str;
 
-use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderName;
+use actix_web::http::header::{HeaderName, LOCATION};
+use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
+use serde_json::json;
 
 use super::ApiState;
 use super::known::KnownIds;
@@ -38,6 +39,13 @@ impl Accepted {
     /// The state that says so. A repeat is told the same as the first time, however the task stands by now.
     pub fn state(self) -> &'static str {
         if self.stored { "scheduled" } else { "accepted" }
+    }
+
+    /// The answer to its caller.
+    pub fn answer(self) -> HttpResponse {
+        HttpResponse::build(self.status())
+            .insert_header((LOCATION, format!("/v1/tasks/{}", self.id)))
+            .json(json!({ "id": self.id, "state": self.state() }))
     }
 }
 
@@ -106,6 +114,13 @@ pub async fn publish(api: &ApiState, known: &KnownIds, batch: Vec<Submission>) -
         .into_iter()
         .map(|refused| refused.map_or_else(|| published.next().unwrap_or_else(unanswered), |id| Err(conflict(id))))
         .collect()
+}
+
+/// Publishes one.
+pub async fn publish_one(api: &ApiState, known: &KnownIds, one: Submission) -> Result<Accepted, Problem> {
+    let id = one.task.id;
+    let published = publish(api, known, vec![one]).await;
+    published.into_iter().next().unwrap_or(Ok(Accepted { id, stored: false }))
 }
 
 async fn put(api: &ApiState, batch: Vec<Submission>) -> Vec<Result<Accepted, Problem>> {

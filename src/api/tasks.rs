@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{IF_NONE_MATCH, LOCATION};
+use actix_web::http::header::IF_NONE_MATCH;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use super::body::BodyReader;
 use super::known::KnownIds;
 use super::problem::{Kind, Problem};
 use super::revision::{self, Condition};
-use super::submission::{self, Accepted};
+use super::submission;
 use crate::domain::invalid::pointer_part;
 use crate::domain::limits::SUBMISSION_BYTES_MAX;
 use crate::domain::{Invalid, State, TaskId};
@@ -39,13 +39,7 @@ pub async fn submit(
     submission::refuse_while_stopping(&api)?;
     let submitted = read(&api, &bodies, &request, payload).await;
     let submitted = submitted.inspect_err(|_| submission::count(&api, "invalid", 1))?;
-    let id = submitted.task.id;
-    let published = submission::publish(&api, &known, vec![submitted]).await;
-    let accepted = published.into_iter().next().unwrap_or(Ok(Accepted { id, stored: false }))?;
-    let location = (LOCATION, format!("/v1/tasks/{id}"));
-    Ok(HttpResponse::build(accepted.status())
-        .insert_header(location)
-        .json(json!({ "id": id, "state": accepted.state() })))
+    Ok(submission::publish_one(&api, &known, submitted).await?.answer())
 }
 
 async fn read(

@@ -91,6 +91,7 @@ impl Setting {
         match self.placeholder {
             "MS" => "ms",
             "BYTES" => "bytes",
+            "H" => "h",
             _ => "",
         }
     }

@@ -48,7 +48,7 @@ macro_rules! count {
 }
 
 /// All of them, in the order of `--help`.
-pub static SETTINGS: [Setting; 34] = [
+pub static SETTINGS: [Setting; 35] = [
     setting(
         NODE,
         "listen",
@@ -161,6 +161,17 @@ pub static SETTINGS: [Setting; 34] = [
         "N",
         "Most submissions of several requests, or records of a topic, that share one commit; 1: each has its own",
         count!(1..=1_000, actors.ingest_batch),
+    ),
+    setting(
+        NODE,
+        "retention-hours",
+        "H",
+        "How long finished tasks (never an unknown one) and replayed dead letters are kept; 0: for ever",
+        Field::Number {
+            range: 0..=87_600,
+            put: |config, n| config.actors.retention = Duration::from_hours(n),
+            get: |config| config.actors.retention.as_secs() / 3_600,
+        },
     ),
     Setting {
         default_words: Some("none: submissions wait in memory until they are stored"),

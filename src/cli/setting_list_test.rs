@@ -13,6 +13,7 @@ fn names_are_distinct_and_end_with_their_unit() {
     for setting in &SETTINGS {
         assert_eq!(setting.flag.ends_with("-ms"), setting.unit() == "ms", "{}", setting.flag);
         assert_eq!(setting.flag.ends_with("-bytes"), setting.unit() == "bytes", "{}", setting.flag);
+        assert_eq!(setting.flag.ends_with("-hours"), setting.unit() == "h", "{}", setting.flag);
     }
 }
 
@@ -66,6 +67,8 @@ fn wrong_values_are_refused() {
         ("slots", "0"),
         ("slots", "10001"),
         ("slots", "many"),
+        ("retention-hours", "-1"),
+        ("retention-hours", "87601"),
         ("claim-lead-ms", "251"),
         ("allow-unauthenticated", "yes"),
         ("allowed-host", "http://a/"),

@@ -24,6 +24,7 @@ pub mod pace;
 pub mod pause;
 pub mod payload;
 pub mod recent;
+pub mod retention;
 pub mod retry;
 pub mod settlement;
 pub mod share;

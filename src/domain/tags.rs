@@ -3,6 +3,8 @@
 //! They are derived from what was asked for, which never changes, so they are written once. Text and no hash: whoever looks at the
 //! table reads them, and two never fall together but where a `=` stands in a label's name (lists check the labels themselves too).
 
+use std::collections::BTreeMap;
+
 use url::Url;
 
 use super::kafka_topics;
@@ -11,8 +13,13 @@ use super::task::Spec;
 
 /// All tags of a task, each once.
 pub fn tags(spec: &Spec) -> Vec<String> {
-    let labels = spec.labels.iter().map(|(name, value)| of_label(name, value));
-    let mut tags: Vec<String> = labels.chain([of_address(&address(&spec.target))]).collect();
+    tags_of(&spec.target, &spec.labels)
+}
+
+/// The same of its parts.
+pub fn tags_of(target: &Target, labels: &BTreeMap<String, String>) -> Vec<String> {
+    let labels = labels.iter().map(|(name, value)| of_label(name, value));
+    let mut tags: Vec<String> = labels.chain([of_address(&address(target))]).collect();
     tags.sort_unstable();
     tags.dedup();
     tags
@@ -84,8 +91,6 @@ fn host_and_port(url: &Url) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::domain::target::{HttpTarget, KafkaTarget};
 

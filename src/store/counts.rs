@@ -12,6 +12,11 @@ impl Deltas {
         self.add(state, 1);
     }
 
+    /// A task is removed.
+    pub fn leave(&mut self, state: State) {
+        self.add(state, -1);
+    }
+
     /// A task moved.
     pub fn step(&mut self, from: State, to: State) {
         self.steps(from, to, 1);

@@ -4,6 +4,7 @@
 //! thread. Losing a race (deposed, refused, known already) is an *outcome*; only a database that does not answer as it
 //! should is an error.
 
+mod buried;
 mod changing;
 mod counts;
 pub mod error;
@@ -13,6 +14,7 @@ mod look;
 mod pause_row;
 pub mod postgres;
 pub mod records;
+mod removal;
 mod row;
 pub mod sqlite;
 mod statement;
@@ -24,6 +26,7 @@ use std::time::Duration;
 use crate::domain::figures::Minute;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, Pause, Pauses, State, Task, TaskId, Timestamp};
 
+pub use buried::{Buried, Removed};
 pub use changing::*;
 pub use error::StoreError;
 pub use records::*;
@@ -38,6 +41,9 @@ pub const MINUTES_KEPT: Duration = Duration::from_hours(24);
 const LETTER_BYTES_READ: i32 = 1_000_001;
 /// So many bytes of dead letters are read at once, and one letter more.
 const LETTERS_BYTES_READ: i64 = 8_000_000;
+
+/// So much of a dead letter is shown, in bytes: more than any submission may have.
+pub const LETTER_BYTES_SHOWN: i32 = 4 * 1024 * 1024;
 
 /// What a call gives back.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -170,6 +176,12 @@ pub trait Store: Send + Sync + 'static {
     /// Applies outcomes to the claims that are still this generation's; `done` assignments and start records go.
     fn settle(&self, generation: GenerationId, batch: &[Settlement], done: &Done) -> Result<Vec<Settled>>;
 
+    // Retention.
+
+    /// Removes what is older than `kept` by the database's clock, the oldest first, at most `limit` of it and few enough to hold
+    /// nobody up: finished tasks (never an `unknown` one) with their attempts and tags, and dead letters that were replayed.
+    fn remove(&self, kept: Duration, limit: usize) -> Result<Removed>;
+
     // What people ask for.
 
     /// One task, wherever it is.
@@ -199,8 +211,14 @@ pub trait Store: Send + Sync + 'static {
     fn operates_on(&self) -> usize;
     /// How many tasks stand in each state, from counters.
     fn counts(&self) -> Result<Vec<(State, u64)>>;
-    /// How many records could not be read.
+    /// How many records could not be read, less those that were replayed.
     fn dead_letters(&self) -> Result<u64>;
+    /// Dead letters with numbers below `before`, the newest first.
+    fn buried(&self, before: Option<i64>, limit: usize) -> Result<Vec<Buried>>;
+    /// One dead letter with its record, of which at most [`LETTER_BYTES_SHOWN`] bytes are read.
+    fn buried_record(&self, id: i64) -> Result<Option<(Buried, Vec<u8>)>>;
+    /// It was submitted again. False: it had been before, or is gone.
+    fn mark_replayed(&self, id: i64) -> Result<bool>;
     /// The epoch of the newest reign; `None` before the first.
     fn epoch(&self) -> Result<Option<Epoch>>;
 }

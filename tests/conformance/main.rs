@@ -22,6 +22,7 @@ mod services;
 
 mod backfill;
 mod changes;
+mod dead_letters;
 mod dispatch;
 mod embedded;
 mod execution;
@@ -39,6 +40,7 @@ mod races;
 mod reading;
 mod recovery;
 mod reports;
+mod retention;
 mod sessions;
 mod settling;
 mod shared;
@@ -231,6 +233,20 @@ macro_rules! suite {
                 a_look_is_bounded_and_goes_on,
                 dispatched_ones_are_found_however_many_are_held,
                 tags_are_written_for_what_is_stored_only,
+            );
+            suite!(@ $store retention:
+                only_what_has_been_finished_long_enough_is_removed,
+                the_oldest_goes_first_and_no_more_than_asked_for,
+                a_batch_is_bounded_whatever_is_asked_for,
+                an_id_is_free_again_when_its_task_is_removed,
+                what_is_revived_is_not_removed,
+                removing_at_once_removes_each_once,
+            );
+            suite!(@ $store dead_letters:
+                they_are_shown_by_pages_the_newest_first,
+                each_is_read_with_its_record_as_it_came,
+                each_is_replayed_once_and_counted_no_more,
+                replayed_ones_go_in_time_and_others_never,
             );
             suite!(@ $store mastership:
                 before_the_first_reign_there_is_no_epoch,

@@ -33,6 +33,9 @@ const SLOW_ROWS: u64 = 10_000;
 /// Indexes that are read from one end, in their order, for a page of a list: under a limit, so without a condition.
 const BY_THE_PAGE: [&str; 2] = ["dead_letter_unpublished", "tombstone_age"];
 
+/// Nothing but what `fill` makes has ended longer ago: in 1970.
+const OLD: Duration = Duration::from_hours(50 * 365 * 24);
+
 /// As a cluster that has run for long: all of it due far ahead or ended long ago. Its own plans are not looked at.
 fn fill(url: &str, rows: u64) {
     let names = "id, state, due_at, run_at, priority, claim_no, attempt, created_at, delivery, retry, timeout_ms, target, \
@@ -53,6 +56,8 @@ fn fill(url: &str, rows: u64) {
          SELECT tag, created_at, id FROM (SELECT created_at, id FROM task UNION ALL SELECT created_at, id FROM task_history) t, \
          (VALUES ('t:log'), ('l:env=prod')) AS tags(tag) ON CONFLICT DO NOTHING; \
          INSERT INTO parked (id, pause, due_at) SELECT gen_random_uuid(), 0, n FROM generate_series(1, {rows}) n; \
+         INSERT INTO task_count (writer, stream, state, tasks) SELECT gen_random_uuid(), 0, s.state, s.tasks \
+         FROM (VALUES (0, {rows}), (2, {rows} - {rows} / 100), (3, {rows} / 100)) AS s(state, tasks); \
          INSERT INTO tombstone (id, cancelled_at, topic_id, positions) \
          SELECT gen_random_uuid(), now_us() + n, 'another', '{{\"topic_id\": \"another\", \"ends\": []}}' \
          FROM generate_series(1, {SLOW_ROWS}) n; \
@@ -135,6 +140,11 @@ fn rarer(store: &PostgresStore, fence: Fence, generation: GenerationId, first: u
     store.terms(3).unwrap();
     store.counts().unwrap();
     store.dead_letters().unwrap();
+    let newest = &store.buried(None, 3).unwrap()[0];
+    store.buried(Some(newest.id), 3).unwrap();
+    store.buried_record(newest.id).unwrap().unwrap();
+    assert!(store.mark_replayed(newest.id).unwrap());
+    store.remove(OLD, 500).unwrap();
 }
 
 /// What people do to tasks that are scheduled or have ended.
@@ -146,9 +156,8 @@ fn changes(store: &PostgresStore, first: u64) {
     assert!(matches!(store.patch(ids[0], &patch, &|_| true).unwrap(), Patched::Done(..)));
     store.run(ids[0]).unwrap();
     for operation in OPERATIONS {
-        // What the counters do not know of was put in as if it were older.
-        let (state, from) = (Some(operation.acts_on()), Some(BASE));
-        let found = store.matching(&Filter { state, from, limit: 4, ..Filter::default() }).unwrap().ids();
+        let state = Some(operation.acts_on());
+        let found = store.matching(&Filter { state, limit: 4, ..Filter::default() }).unwrap().ids();
         let changed = store.operate(operation, if found.is_empty() { &ids } else { &found }).unwrap().changed;
         assert_eq!(changed, found.len(), "{operation:?}");
     }
@@ -300,6 +309,7 @@ fn no_statement_ever_reads_a_whole_table() {
         round(&late, fence, generation, n * 1_000);
         rarer(&late, fence, generation, 60_000 + n * 1_000);
     }
+    assert_eq!(store.remove(OLD, 500).unwrap().tasks + late.remove(OLD, 500).unwrap().tasks, 1_000, "each is full");
     late.drain(generation).unwrap();
     assert!(late.recover(fence, generation).unwrap().is_some());
     no_table_was_read_whole(&server, small);

@@ -18,6 +18,7 @@ pub enum Stream {
     Claim,
     Settle,
     Other,
+    Retention,
 }
 
 impl Stream {
@@ -27,6 +28,7 @@ impl Stream {
             Self::Claim => 1,
             Self::Settle => 2,
             Self::Other => 3,
+            Self::Retention => 4,
         }
     }
 }

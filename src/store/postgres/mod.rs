@@ -8,6 +8,7 @@ mod changes;
 mod columns;
 mod connection;
 mod counts;
+mod dead_letters;
 mod dispatch;
 mod execution;
 mod generations;
@@ -26,6 +27,7 @@ mod pauses;
 mod reading;
 mod recovery;
 mod reports;
+mod retention;
 mod settling;
 mod tombstones;
 mod topic;
@@ -48,7 +50,7 @@ use super::records::{
     LetGo, Matching, NewGeneration, Order, Page, Paused, Positions, Recovered, Report, Reported, Resolution, Ruled,
     Settled, Settlement, StartRecord, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
 };
-use super::{Hear, Result, Store, StoreError, limit_of};
+use super::{Buried, Hear, Removed, Result, Store, StoreError, limit_of};
 use crate::domain::figures::Minute;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, Pause, Pauses, State, Task, TaskId, Timestamp};
 
@@ -421,6 +423,23 @@ impl Store for PostgresStore {
     }
 
     fn dead_letters(&self) -> Result<u64> {
-        self.connections.visit(topic::dead_letters)
+        self.connections.visit(dead_letters::count)
+    }
+
+    fn buried(&self, before: Option<i64>, limit: usize) -> Result<Vec<Buried>> {
+        self.connections.visit(|c| dead_letters::page(c, before, limit_of(limit)))
+    }
+
+    fn buried_record(&self, id: i64) -> Result<Option<(Buried, Vec<u8>)>> {
+        self.connections.visit(|c| dead_letters::whole(c, id))
+    }
+
+    fn mark_replayed(&self, id: i64) -> Result<bool> {
+        self.connections.visit(|c| dead_letters::mark_replayed(c, id))
+    }
+
+    fn remove(&self, kept: Duration, limit: usize) -> Result<Removed> {
+        // Not from the actors' pool: they never wait for it.
+        self.connections.change(|c| retention::remove(c, self.writer(Stream::Retention), kept, limit_of(limit)))
     }
 }

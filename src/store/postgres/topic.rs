@@ -6,7 +6,6 @@ use diesel::sql_types::{BigInt, Binary, Text};
 use super::counts::Writer;
 use super::ingest::ingest;
 use super::value::Value;
-use crate::store::row::unreadable;
 use crate::store::statement::{Words, statement};
 use crate::store::{DeadLetter, Ingested, LETTER_BYTES_READ, LETTERS_BYTES_READ, Result, Stretch};
 
@@ -43,7 +42,7 @@ pub fn ingest_from(c: &mut PgConnection, writer: Writer, stretch: &Stretch) -> R
     Ok(Some(outcomes))
 }
 
-/// The look before keeps a record that is read again from using up a number: dead letters are counted by them.
+/// The look before keeps a record that is read again from using up a number.
 struct Bury;
 
 impl Words for Bury {
@@ -95,18 +94,4 @@ impl Words for MarkPublished {
 pub fn mark_published(c: &mut PgConnection, letters: &[i64]) -> Result<()> {
     statement::<MarkPublished, _>(&[Value::Ints(letters.to_vec())]).execute(c)?;
     Ok(())
-}
-
-struct Ends;
-
-impl Words for Ends {
-    const SQL: &'static str = "SELECT min(seq), max(seq) FROM dead_letter";
-    type Row = (diesel::sql_types::Nullable<BigInt>, diesel::sql_types::Nullable<BigInt>);
-}
-
-/// About how many there are: the newest number less the oldest. A transaction that was rolled back leaves a gap.
-pub fn dead_letters(c: &mut PgConnection) -> Result<u64> {
-    let (first, last): (Option<i64>, Option<i64>) = statement::<Ends, Value<'_>>(&[]).get_result(c)?;
-    let count = first.zip(last).map_or(0, |(first, last)| last - first + 1);
-    u64::try_from(count).map_err(|cause| unreadable("dead_letter.seq", cause))
 }

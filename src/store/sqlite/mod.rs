@@ -7,6 +7,7 @@ mod changes;
 mod columns;
 mod connection;
 mod counts;
+mod dead_letters;
 mod dispatch;
 mod execution;
 mod generations;
@@ -26,6 +27,7 @@ mod presence;
 mod reading;
 mod recovery;
 mod reports;
+mod retention;
 mod schema;
 mod settling;
 mod tombstones;
@@ -46,7 +48,7 @@ use super::records::{
     Matching, NewGeneration, Order, Page, Paused, Positions, Recovered, Report, Reported, Resolution, Ruled, Settled,
     Settlement, Standing, StartRecord, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
 };
-use super::{Hear, Result, Store, limit_of};
+use super::{Buried, Hear, Removed, Result, Store, limit_of, removal};
 use crate::clock::Clock;
 use crate::domain::figures::Minute;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, Pause, Pauses, State, Task, TaskId, Timestamp};
@@ -327,6 +329,34 @@ impl Store for SqliteStore {
     }
 
     fn dead_letters(&self) -> Result<u64> {
-        self.connections.read(topic::dead_letters)
+        self.connections.read(dead_letters::count)
+    }
+
+    fn buried(&self, before: Option<i64>, limit: usize) -> Result<Vec<Buried>> {
+        self.connections.visit(|c| dead_letters::page(c, before, limit_of(limit)))
+    }
+
+    fn buried_record(&self, id: i64) -> Result<Option<(Buried, Vec<u8>)>> {
+        self.connections.visit(|c| dead_letters::whole(c, id))
+    }
+
+    fn mark_replayed(&self, id: i64) -> Result<bool> {
+        self.connections.write(|c| dead_letters::mark_replayed(c, id, self.clock.wall()))
+    }
+
+    fn remove(&self, kept: Duration, limit: usize) -> Result<Removed> {
+        let until = self.clock.wall().minus(kept);
+        let (limit, letters) = (limit_of(limit).min(retention::TASKS_MAX), limit_of(limit).min(removal::LETTERS_MAX));
+        let (old, old_letters) = self
+            .connections
+            .visit(|c| Ok((retention::old(c, until, limit)?, retention::old_letters(c, until, letters)?)))?;
+        if old.is_empty() && old_letters.is_empty() {
+            return Ok(Removed::default());
+        }
+        let more = limit_of(old.len()) >= limit || limit_of(old_letters.len()) >= letters;
+        self.connections.write(|c| {
+            let tasks = retention::remove(c, old, until)?;
+            Ok(Removed { tasks, dead_letters: retention::remove_letters(c, &old_letters)?, more })
+        })
     }
 }

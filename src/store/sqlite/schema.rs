@@ -140,6 +140,14 @@ diesel::table! {
         reason -> Text,
         record -> Binary,
         published -> Bool,
+        replayed_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    dead_letter_count (one) {
+        one -> SmallInt,
+        letters -> BigInt,
     }
 }
 

@@ -8,7 +8,6 @@ use super::ingest::ingest;
 use super::schema::{dead_letter, ingest_offset};
 use super::value::Value;
 use crate::domain::Timestamp;
-use crate::store::row::unreadable;
 use crate::store::statement::{Words, statement};
 use crate::store::{DeadLetter, Ingested, LETTER_BYTES_READ, LETTERS_BYTES_READ, Result, Stretch};
 
@@ -40,7 +39,7 @@ pub fn ingest_from(c: &mut SqliteConnection, stretch: &Stretch, now: Timestamp) 
     Ok(Some(outcomes))
 }
 
-/// The look before keeps a record that is read again from using up a number: dead letters are counted by them.
+/// The look before keeps a record that is read again from using up a number.
 fn bury(c: &mut SqliteConnection, letters: &[DeadLetter], now: Timestamp) -> Result<()> {
     for letter in letters {
         let known = dead_letter::table.filter(dead_letter::origin.eq(&letter.origin)).count();
@@ -59,11 +58,11 @@ fn bury(c: &mut SqliteConnection, letters: &[DeadLetter], now: Timestamp) -> Res
     Ok(())
 }
 
-/// As many as stay within the bytes, and one.
+/// As many as stay within the bytes, and one. A part of an empty blob is NULL in SQLite.
 struct Unpublished;
 
 impl Words for Unpublished {
-    const SQL: &'static str = "SELECT seq, origin, reason, substr(record, 1, ?) FROM \
+    const SQL: &'static str = "SELECT seq, origin, reason, coalesce(substr(record, 1, ?), x'') FROM \
         (SELECT seq, origin, reason, record, sum(length(record)) OVER (ORDER BY seq) - length(record) AS before \
         FROM (SELECT seq, origin, reason, record FROM dead_letter WHERE NOT published ORDER BY seq LIMIT ?) AS oldest) \
         AS counted WHERE before <= ? ORDER BY seq";
@@ -83,14 +82,4 @@ pub fn mark_published(c: &mut SqliteConnection, letters: &[i64]) -> Result<()> {
         .set(dead_letter::published.eq(true))
         .execute(c)?;
     Ok(())
-}
-
-/// How many there are: the newest number less the oldest, since they go in order. Each of the two is one look at an end of
-/// the table; asked for together, they would read all of it.
-pub fn dead_letters(c: &mut SqliteConnection) -> Result<u64> {
-    use diesel::dsl::{max, min};
-    let first: Option<i64> = dead_letter::table.select(min(dead_letter::seq)).first(c)?;
-    let last: Option<i64> = dead_letter::table.select(max(dead_letter::seq)).first(c)?;
-    let count = first.zip(last).map_or(0, |(first, last)| last - first + 1);
-    u64::try_from(count).map_err(|cause| unreadable("dead_letter.seq", cause))
 }

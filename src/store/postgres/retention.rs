@@ -1,0 +1,77 @@
+//! Removes what has been finished long enough, under no fence: whoever else removes the same finds it gone.
+
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection as _;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, SmallInt, Text, Uuid};
+
+use super::counts::{self, Writer};
+use super::value::Value;
+use crate::domain::time::micros_of;
+use crate::store::counts::Deltas;
+use crate::store::removal::{GoneRow, LETTERS_MAX, left};
+use crate::store::statement::{Words, statement};
+use crate::store::{Removed, Result};
+
+/// Most tasks of a batch.
+const TASKS_MAX: i64 = 500;
+
+/// The clock is read once, and so bounds the index; read for each row it could not. A row that somebody moves just now is his.
+struct RemoveTasks;
+
+impl Words for RemoveTasks {
+    const SQL: &'static str = "WITH old AS MATERIALIZED (SELECT id AS old_id FROM task_history \
+        WHERE state <> 4 AND finished_at < (SELECT now_us() - ?) ORDER BY finished_at, id LIMIT ? FOR UPDATE SKIP LOCKED) \
+        DELETE FROM task_history h USING old WHERE h.id = old_id RETURNING h.id, h.state, h.created_at, h.target, h.labels";
+    type Row = (Uuid, SmallInt, BigInt, Text, Text);
+}
+
+struct RemoveAttempts;
+
+impl Words for RemoveAttempts {
+    const SQL: &'static str = "DELETE FROM attempt WHERE task_id = ANY(?)";
+    type Row = ();
+}
+
+struct RemoveTags;
+
+impl Words for RemoveTags {
+    const SQL: &'static str = "DELETE FROM task_tag t USING unnest(?, ?, ?) AS gone(tag, created_at, id) \
+        WHERE t.tag = gone.tag AND t.created_at = gone.created_at AND t.id = gone.id";
+    type Row = ();
+}
+
+struct RemoveLetters;
+
+impl Words for RemoveLetters {
+    const SQL: &'static str = "WITH old AS MATERIALIZED (SELECT seq AS old_seq FROM dead_letter \
+        WHERE replayed_at IS NOT NULL AND replayed_at < (SELECT now_us() - ?) \
+        ORDER BY replayed_at, seq LIMIT ? FOR UPDATE SKIP LOCKED) \
+        DELETE FROM dead_letter d USING old WHERE d.seq = old_seq";
+    type Row = ();
+}
+
+/// One batch. Its commit waits for no disk: if the server forgets it, the same is removed again.
+pub fn remove(c: &mut PgConnection, writer: Writer, kept: Duration, limit: i64) -> Result<Removed> {
+    c.batch_execute("SET LOCAL synchronous_commit = off")?;
+    let (age, limit, letters_limit) = (Value::Int(micros_of(kept)), limit.min(TASKS_MAX), limit.min(LETTERS_MAX));
+    let mut gone: Vec<GoneRow> = statement::<RemoveTasks, _>(&[age.clone(), Value::Int(limit)]).load(c)?;
+    if !gone.is_empty() {
+        gone.sort_unstable_by_key(|(id, ..)| *id);
+        let mut deltas = Deltas::default();
+        let tags = left(&gone, &mut deltas)?;
+        statement::<RemoveAttempts, _>(&[Value::Keys(gone.iter().map(|(id, ..)| *id).collect())]).execute(c)?;
+        statement::<RemoveTags, _>(&[
+            Value::Texts(tags.tags.iter().map(String::as_str).collect()),
+            Value::Ints(tags.created_at),
+            Value::Keys(tags.ids),
+        ])
+        .execute(c)?;
+        counts::write(c, writer, &deltas)?;
+    }
+    let dead_letters = statement::<RemoveLetters, _>(&[age, Value::Int(letters_limit)]).execute(c)?;
+    let is_full = |removed: usize, limit: i64| i64::try_from(removed).is_ok_and(|removed| removed >= limit);
+    let more = is_full(gone.len(), limit) || is_full(dead_letters, letters_limit);
+    Ok(Removed { tasks: gone.len(), dead_letters, more })
+}
