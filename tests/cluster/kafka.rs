@@ -2,6 +2,7 @@
 
 mod broken;
 mod cut_off;
+mod dead_letters;
 mod load;
 mod outage;
 mod poison;

@@ -20,6 +20,7 @@ mod harness;
 mod services;
 
 mod api;
+mod backup;
 mod bad_input;
 mod cancel;
 mod changes;
@@ -35,6 +36,7 @@ mod operations;
 mod pauses;
 mod reign;
 mod reports;
+mod retention;
 mod settings;
 mod stop;
 mod tls;

@@ -64,6 +64,11 @@ fn binaries() -> Option<PathBuf> {
     folders.pop()
 }
 
+/// A program of the server's version.
+pub fn program(name: &str) -> Option<PathBuf> {
+    binaries().map(|folder| folder.join(name)).filter(|program| program.exists())
+}
+
 impl Server {
     fn start(binaries: &Path, settings: &[&str]) -> Self {
         let port = free_port();
