@@ -1,7 +1,7 @@
 //! A cluster's figures on a real PostgreSQL, each against its bar: `cargo bench --bench cluster`.
 //!
 //! `TASK_SCHEDULER_TEST_SHORT=1` shortens the runs, for a look; the bars are meant for the whole ones. Names behind `--` choose
-//! among `drain`, `lateness`, `kafka`, `singles`, `costs`, `footprint`, `lists`.
+//! among `drain`, `lateness`, `kafka`, `singles`, `costs`, `footprint`, `lists`, `retention`, `bulk`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -56,6 +56,14 @@ fn main() -> ExitCode {
     }
     if wanted("lists") {
         report.extend(figures::lists::cluster(&server));
+    }
+    if wanted("retention") {
+        let (pairs, size) = if short { (1, (100_000, 10)) } else { (5, (1_000_000, 60)) };
+        report.extend(figures::retention::measure(&figures::retention::Database::on(&server), pairs, size));
+    }
+    if wanted("bulk") {
+        let (pairs, seconds, failed) = if short { (1, 20, 10_000) } else { (5, 50, 100_000) };
+        report.extend(figures::bulk::cluster(&server, figures::bulk::Size { pairs, seconds, failed }));
     }
     if wanted("costs") || wanted("footprint") {
         if let Some(mut meter) = figures::meter::Meter::start(&server, &settings) {

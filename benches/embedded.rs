@@ -1,7 +1,7 @@
 //! The embedded node's figures, each against its bar: `cargo bench --bench embedded`.
 //!
 //! `TASK_SCHEDULER_TEST_SHORT=1` shortens the runs, for a look; the bars are meant for the whole ones. Names behind `--` choose
-//! among `throughput`, `lateness`, `idle`, `lists`.
+//! among `throughput`, `lateness`, `idle`, `lists`, `retention`, `bulk`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -49,6 +49,14 @@ fn main() -> ExitCode {
     }
     if wanted("lists") {
         report.extend(figures::lists::embedded());
+    }
+    if wanted("retention") {
+        let (pairs, size) = if short { (1, (100_000, 10)) } else { (5, (1_000_000, 60)) };
+        report.extend(figures::retention::measure(&figures::retention::Database::file(), pairs, size));
+    }
+    if wanted("bulk") {
+        let (pairs, seconds, failed) = if short { (1, 20, 10_000) } else { (5, 50, 100_000) };
+        report.extend(figures::bulk::embedded(figures::bulk::Size { pairs, seconds, failed }));
     }
     println!(
         "\nraw loop: one connection, batches of 1,000, one commit each for claim, start record and move to history"
