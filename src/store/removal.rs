@@ -16,8 +16,8 @@ pub type GoneRow = (Key, i16, i64, String, String);
 /// The tags of removed tasks, each with the rest of its key.
 #[derive(Debug, Default)]
 pub struct Tags {
-    /// The tags.
-    pub tags: Vec<String>,
+    /// As they are written.
+    pub names: Vec<String>,
     /// When its task was stored.
     pub created_at: Vec<i64>,
     /// Its task.
@@ -35,7 +35,7 @@ pub fn left(gone: &[GoneRow], deltas: &mut Deltas) -> Result<Tags> {
     all.sort_unstable();
     let mut tags = Tags::default();
     for (tag, created_at, id) in all {
-        tags.tags.push(tag);
+        tags.names.push(tag);
         tags.created_at.push(created_at);
         tags.ids.push(id);
     }

@@ -63,7 +63,7 @@ pub fn remove(c: &mut PgConnection, writer: Writer, kept: Duration, limit: i64) 
         let tags = left(&gone, &mut deltas)?;
         statement::<RemoveAttempts, _>(&[Value::Keys(gone.iter().map(|(id, ..)| *id).collect())]).execute(c)?;
         statement::<RemoveTags, _>(&[
-            Value::Texts(tags.tags.iter().map(String::as_str).collect()),
+            Value::Texts(tags.names.iter().map(String::as_str).collect()),
             Value::Ints(tags.created_at),
             Value::Keys(tags.ids),
         ])

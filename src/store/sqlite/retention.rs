@@ -67,7 +67,7 @@ pub fn remove(c: &mut SqliteConnection, mut old: Vec<GoneRow>, until: Timestamp)
     old.retain(|_| stood.next().unwrap_or(false));
     let mut deltas = Deltas::default();
     let tags = left(&old, &mut deltas)?;
-    for ((tag, created_at), id) in tags.tags.iter().zip(&tags.created_at).zip(&tags.ids) {
+    for ((tag, created_at), id) in tags.names.iter().zip(&tags.created_at).zip(&tags.ids) {
         let values = [Value::Text(tag), Value::Int(*created_at), Value::Blob(id.0.as_bytes())];
         statement::<RemoveTag, _>(&values).execute(c)?;
     }
