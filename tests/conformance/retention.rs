@@ -146,42 +146,51 @@ struct Number {
     number: i64,
 }
 
-/// Writes the tags of these tasks as they are written when one comes in, `id_of` being the text of its id.
-fn tag(store: &dyn Store, run: &mut dyn FnMut(&str), id_of: fn(u64) -> String, numbers: [u64; 2]) -> i64 {
-    let mut written = 0;
-    for n in numbers {
-        let found = store.find(id(u128::from(n))).unwrap().unwrap();
-        for tag in tags(&found.spec) {
-            let (created_at, id) = (found.created_at.micros(), id_of(n));
-            run(&format!(
-                "INSERT INTO task_tag (tag, created_at, id) VALUES ('{tag}', {created_at}, {id}) ON CONFLICT DO NOTHING"
-            ));
-            written += 1;
-        }
-    }
-    written
+/// The tables behind a store.
+struct Tables<'a> {
+    look: &'a mut dyn FnMut(&str) -> i64,
+    run: &'a mut dyn FnMut(&str),
+    /// How a task's id is written in SQL.
+    id_of: fn(u64) -> String,
 }
 
-const TAGS: &str = "SELECT count(*) AS number FROM task_tag";
+impl Tables<'_> {
+    /// Writes the tags of a task as they are written when one comes in.
+    fn tag(&mut self, store: &dyn Store, n: u64) {
+        let found = store.find(id(u128::from(n))).unwrap().unwrap();
+        let (created_at, id) = (found.created_at.micros(), (self.id_of)(n));
+        for tag in tags(&found.spec) {
+            let values = format!("('{tag}', {created_at}, {id})");
+            (self.run)(&format!("INSERT INTO task_tag (tag, created_at, id) VALUES {values} ON CONFLICT DO NOTHING"));
+        }
+    }
+
+    /// Tags of all tasks, and of this one.
+    fn tags(&mut self, n: u64) -> (i64, i64) {
+        const ALL: &str = "SELECT count(*) AS number FROM task_tag";
+        let of_one = format!("{ALL} WHERE id = {}", (self.id_of)(n));
+        ((self.look)(ALL), (self.look)(&of_one))
+    }
+}
 
 /// One that is cancelled and one that waits; only the tags of the first go, and only when the database's clock says so.
 fn its_tags_go_when_the_databases_clock_says_so(
     store: &dyn Store,
-    look: &mut dyn FnMut(&str) -> i64,
-    (run, id_of): (&mut dyn FnMut(&str), fn(u64) -> String),
+    mut tables: Tables<'_>,
     pass_two_hours: &mut dyn FnMut(),
 ) {
     store.ingest(&[task(1), task(2)]).unwrap();
     let generation = living(store);
     reign(store, generation, LONG).unwrap();
-    assert_eq!(tag(store, run, id_of, [1, 2]), 4, "a label and a target each");
+    tables.tag(store, 1);
+    tables.tag(store, 2);
+    assert_eq!(tables.tags(2), (4, 2), "a label and a target each");
     store.cancel(id(1)).unwrap();
     assert_eq!(store.remove(HOUR, 9).unwrap(), removed(0, false));
-    assert_eq!(look(TAGS), 4);
+    assert_eq!(tables.tags(2), (4, 2));
     pass_two_hours();
     assert_eq!(store.remove(HOUR, 9).unwrap(), removed(1, false));
-    let others = format!("{TAGS} WHERE id = {}", id_of(2));
-    assert_eq!((look(TAGS), look(&others)), (2, 2), "another's tags stay");
+    assert_eq!(tables.tags(2), (2, 2), "another's tags stay");
 }
 
 #[test]
@@ -194,8 +203,11 @@ fn tags_and_clock_of_postgres() {
     let (mut first, mut second, mut third) = (connect(), connect(), connect());
     its_tags_go_when_the_databases_clock_says_so(
         &store,
-        &mut |sql| sql_query(sql).get_result::<Number>(&mut first).unwrap().number,
-        (&mut |sql| second.batch_execute(sql).unwrap(), |n| format!("'{}'", id(u128::from(n)))),
+        Tables {
+            look: &mut |sql| sql_query(sql).get_result::<Number>(&mut first).unwrap().number,
+            run: &mut |sql| second.batch_execute(sql).unwrap(),
+            id_of: |n| format!("'{}'", id(u128::from(n))),
+        },
         &mut || {
             let words = "CREATE OR REPLACE FUNCTION now_us() RETURNS BIGINT LANGUAGE sql VOLATILE \
                 AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT + 7200000000 $$";
@@ -213,8 +225,11 @@ fn tags_and_clock_of_sqlite() {
     let (mut first, mut second) = (connect(), connect());
     its_tags_go_when_the_databases_clock_says_so(
         &store,
-        &mut |sql| sql_query(sql).get_result::<Number>(&mut first).unwrap().number,
-        (&mut |sql| second.batch_execute(sql).unwrap(), |n| format!("x'{}'", id(u128::from(n)).0.simple())),
+        Tables {
+            look: &mut |sql| sql_query(sql).get_result::<Number>(&mut first).unwrap().number,
+            run: &mut |sql| second.batch_execute(sql).unwrap(),
+            id_of: |n| format!("x'{}'", id(u128::from(n)).0.simple()),
+        },
         &mut || clock.shift_wall(7_200_000_000),
     );
 }
