@@ -1,5 +1,6 @@
 //! What is measured, one file per figure.
 
+pub mod bulk;
 pub mod callers;
 pub mod cluster;
 pub mod costs;
@@ -10,6 +11,7 @@ pub mod lateness;
 pub mod lists;
 pub mod meter;
 pub mod process;
+pub mod retention;
 pub mod singles;
 pub mod throughput;
 
