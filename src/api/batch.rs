@@ -14,22 +14,24 @@ use serde::Serialize;
 use serde::de::{Deserializer as _, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::ApiState;
 use super::body::BodyReader;
 use super::known::KnownIds;
 use super::problem::{Kind, Problem};
+use super::request_id::{self, InLog};
 use super::submission::{self, Accepted};
+use super::{ApiState, lines};
 use crate::domain::kafka_topics::KafkaTopics;
 use crate::domain::limits::{BATCH_BYTES_MAX, BATCH_TASKS_MAX, SUBMISSION_BYTES_MAX};
 use crate::domain::{Invalid, TaskId, Timestamp};
 use crate::queue::Submission;
 
 /// Tasks published at once: what the ingest commits in one transaction.
-const CHUNK_TASKS: usize = 1_000;
+pub const CHUNK_TASKS: usize = 1_000;
 /// What a batch may be.
 const ALLOWED: &str = "a JSON array of tasks, or one task per line";
 
-type Results = Vec<Result<Accepted, Problem>>;
+/// One for each document, in their order.
+pub type Results = Vec<Result<Accepted, Problem>>;
 
 /// `POST /v1/tasks/batch`.
 pub async fn submit(
@@ -40,6 +42,9 @@ pub async fn submit(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     submission::refuse_while_stopping(&api)?;
+    if lines::are_asked_for(&request) {
+        return lines::answer(lines::Caller { api, known, bodies }, &request, payload);
+    }
     let at = api.database_clock.at_latest();
     let items = items(&bodies, &request, payload).await;
     let items = items.inspect_err(|_| submission::count(&api, "invalid", 1))?;
@@ -49,23 +54,31 @@ pub async fn submit(
         let topics = api.topics.clone();
         let checked = crate::actors::blocking(move || Ok(check(first, documents, at, topics.as_deref()))).await?;
         // Committed while the next chunk is being checked, and also if the caller goes away.
-        publications.push(actix_web::rt::spawn(publish(Arc::clone(&api), Arc::clone(&known), checked)));
+        let published = publish(Arc::clone(&api), Arc::clone(&known), checked);
+        publications.push(actix_web::rt::spawn(request_id::carried(request_id::current(), published)));
     }
     let mut results = Results::with_capacity(items.len());
     for published in join_all(publications).await {
         results.extend(published.map_err(|cause| {
-            log::error!("a batch was not published to its end: {cause}");
+            log::error!("{InLog}a batch was not published to its end: {cause}");
             Problem::new(Kind::Unacknowledged, "some of it may be stored; repeat it with the same ids")
         })?);
     }
     answer(&results)
 }
 
-async fn items(bodies: &BodyReader, request: &HttpRequest, payload: web::Payload) -> Result<Vec<Bytes>, Problem> {
-    if request.headers().contains_key(submission::IDEMPOTENCY_KEY) {
-        let allowed = "none for a batch: give each task its own id";
-        return Err(Problem::header(Kind::InvalidHeader, "Idempotency-Key", "given", allowed));
+/// # Errors
+/// A batch has no key of its own.
+pub fn refuse_key(request: &HttpRequest) -> Result<(), Problem> {
+    if !request.headers().contains_key(submission::IDEMPOTENCY_KEY) {
+        return Ok(());
     }
+    let allowed = "none for a batch: give each task its own id";
+    Err(Problem::header(Kind::InvalidHeader, "Idempotency-Key", "given", allowed))
+}
+
+async fn items(bodies: &BodyReader, request: &HttpRequest, payload: web::Payload) -> Result<Vec<Bytes>, Problem> {
+    refuse_key(request)?;
     let body = bodies.read(request, payload, BATCH_BYTES_MAX).await?;
     crate::actors::blocking(move || Ok(split(&body.bytes))).await?
 }
@@ -78,10 +91,14 @@ fn split(body: &Bytes) -> Result<Vec<Bytes>, Problem> {
         Some(_) => lines(body),
     };
     if count > BATCH_TASKS_MAX {
-        let allowed = format!("at most {BATCH_TASKS_MAX} tasks");
-        return Err(Problem::too_large(Invalid::new("", format!("{count} tasks"), allowed)));
+        return Err(too_many(&format!("{count} tasks")));
     }
     Ok(documents)
+}
+
+/// More tasks than a batch may have.
+pub fn too_many(given: &str) -> Problem {
+    Problem::too_large(Invalid::new("", given, format!("at most {BATCH_TASKS_MAX} tasks")))
 }
 
 fn array(body: &Bytes) -> Result<(Vec<Bytes>, usize), Invalid> {
@@ -130,7 +147,7 @@ impl<'de> Visitor<'de> for ItemsVisitor {
 }
 
 /// `first` is the place of the first document in the batch.
-fn check(
+pub fn check(
     first: usize,
     documents: Vec<Bytes>,
     at: Timestamp,
@@ -148,7 +165,7 @@ fn check(
 }
 
 /// Publishes what passed the check; the answers stand where their documents stood.
-async fn publish(api: Arc<ApiState>, known: Arc<KnownIds>, checked: Vec<Result<Submission, Problem>>) -> Results {
+pub async fn publish(api: Arc<ApiState>, known: Arc<KnownIds>, checked: Vec<Result<Submission, Problem>>) -> Results {
     let mut batch = Vec::with_capacity(checked.len());
     let places: Vec<Option<Problem>> = checked
         .into_iter()

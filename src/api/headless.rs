@@ -13,6 +13,7 @@ use actix_web::HttpRequest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::problem::{Kind, MEDIA_TYPE, Problem};
+use super::request_id::RequestId;
 
 /// The bare answers, each the last of its connection, and what is said instead.
 const BARE: [(&[u8], Kind); 3] = [
@@ -80,12 +81,15 @@ fn answer(kind: Kind, client_timeout: Duration) -> Vec<u8> {
         Kind::HeadTooLarge => "the request's line and headers are too large; send fewer or shorter ones".to_owned(),
         _ => "this is no request of HTTP/1.1: its first line or a header is malformed".to_owned(),
     };
-    let problem = Problem::new(kind, detail);
+    // Whatever it was, it has no name of its own.
+    let id = RequestId::made();
+    let problem = Problem::new(kind, detail).with("request_id", id.text());
     let body = serde_json::to_string(&problem).unwrap_or_default();
     format!(
-        "HTTP/1.1 {}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        "HTTP/1.1 {}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {}\r\nx-request-id: {}\r\nconnection: close\r\n\r\n{body}",
         problem.status(),
-        body.len()
+        body.len(),
+        id.text()
     )
     .into_bytes()
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::ApiState;
 use super::problem::{Kind, Problem};
+use super::request_id::InLog;
 use crate::metrics::Metrics;
 
 /// `GET /healthz`: the process serves.
@@ -24,7 +25,7 @@ pub async fn readyz(api: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
 /// `GET /metrics`, for Prometheus.
 pub async fn metrics(metrics: web::Data<Metrics>) -> Result<HttpResponse, Problem> {
     let text = metrics.text().map_err(|cause| {
-        log::error!("the metrics cannot be written: {cause}");
+        log::error!("{InLog}the metrics cannot be written: {cause}");
         Problem::new(Kind::Internal, "the metrics cannot be written; the node's log says more")
     })?;
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))

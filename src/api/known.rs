@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::request_id::InLog;
 use crate::clock::Clock;
 use crate::domain::{Mono, TaskId};
 use crate::queue::Submission;
@@ -50,7 +51,9 @@ impl KnownIds {
             Ok(known) => known.into_iter().collect(),
             Err(cause) => {
                 self.rest();
-                log::warn!("submissions go to the topic without a look at what is stored under their ids: {cause}");
+                log::warn!(
+                    "{InLog}submissions go to the topic without a look at what is stored under their ids: {cause}"
+                );
                 HashMap::new()
             }
         }

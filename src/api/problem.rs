@@ -13,6 +13,7 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use super::request_id::{self, InLog};
 use crate::domain::{Invalid, State, TaskId};
 use crate::queue::PublishError;
 use crate::store::StoreError;
@@ -72,6 +73,44 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them, in the order of their statuses.
+    pub const ALL: &[Self] = &[
+        Self::InvalidField,
+        Self::InvalidParameter,
+        Self::InvalidHeader,
+        Self::BadRequest,
+        Self::ForeignHost,
+        Self::ForeignOrigin,
+        Self::UnknownPath,
+        Self::NoSuchTask,
+        Self::MethodNotAllowed,
+        Self::Timeout,
+        Self::Conflict,
+        Self::WrongState,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::HeadTooLarge,
+        Self::Internal,
+        Self::Unavailable,
+        Self::NotReady,
+        Self::Unacknowledged,
+    ];
+
+    /// Its status.
+    pub fn status(self) -> StatusCode {
+        self.parts().0
+    }
+
+    /// Its word, the end of its `type`.
+    pub fn word(self) -> &'static str {
+        self.parts().1
+    }
+
+    /// What it means, as in `title`.
+    pub fn title(self) -> &'static str {
+        self.parts().2
+    }
+
     fn parts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::InvalidField => (StatusCode::BAD_REQUEST, "invalid-field", "A field is not allowed as it is"),
@@ -102,9 +141,11 @@ impl Kind {
             Self::HeadTooLarge => {
                 (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", "The request's head is too large")
             }
-            Self::UnsupportedMediaType => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The content type is not JSON")
-            }
+            Self::UnsupportedMediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported-media-type",
+                "The body's type or encoding is not taken",
+            ),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now; try again"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "The node is not ready"),
             Self::Unacknowledged => {
@@ -249,7 +290,11 @@ impl ResponseError for Problem {
         if self.is_passing() {
             answer.insert_header((RETRY_AFTER, "1"));
         }
-        answer.body(serde_json::to_string(self).unwrap_or_default())
+        let named = match request_id::current() {
+            Some(id) => self.clone().with("request_id", id.text()),
+            None => self.clone(),
+        };
+        answer.body(serde_json::to_string(&named).unwrap_or_default())
     }
 }
 
@@ -264,15 +309,15 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => {
-                log::warn!("a request was refused: {error}");
+                log::warn!("{InLog}refused: {error}");
                 Self::new(Kind::Unavailable, "the task database does not answer in time; try again")
             }
             StoreError::Full(_) => {
-                log::warn!("a request was refused: {error}");
+                log::warn!("{InLog}refused: {error}");
                 Self::new(Kind::Unavailable, "there is no room left for the task database; try again when there is")
             }
             other => {
-                log::error!("a request failed: {other}");
+                log::error!("{InLog}failed: {other}");
                 Self::new(Kind::Internal, "the task database has failed at this; the node's log says more")
             }
         }

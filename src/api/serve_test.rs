@@ -8,7 +8,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, test};
 use serde_json::{Value, json};
 
-use super::{ApiState, Shared, browser, fake, problem, routes};
+use super::{ApiState, Shared, browser, compress, fake, problem, request_id, routes};
 use crate::queue::{PublishError, Published};
 
 /// The answer to a `POST`, and whether it says when to come back.
@@ -16,6 +16,7 @@ async fn post(state: &ApiState, path: &str, body: &Value) -> (StatusCode, Value,
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let shared = Shared::new(state.clone(), &listener).unwrap();
     let app = App::new().wrap(from_fn(browser::guard)).wrap(from_fn(problem::in_words));
+    let app = app.wrap(from_fn(compress::answers)).wrap(from_fn(request_id::name));
     let app = test::init_service(app.configure(|config| routes(config, shared))).await;
     let request = test::TestRequest::post()
         .uri(path)

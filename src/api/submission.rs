@@ -11,6 +11,7 @@ use serde_json::json;
 use super::ApiState;
 use super::known::KnownIds;
 use super::problem::{Kind, Problem};
+use super::request_id::InLog;
 use crate::domain::document::{Document, Received};
 use crate::domain::kafka_topics::KafkaTopics;
 use crate::domain::limits::IDEMPOTENCY_KEY_CHARS_MAX;
@@ -136,7 +137,7 @@ async fn put(api: &ApiState, batch: Vec<Submission>) -> Vec<Result<Accepted, Pro
         Ok(Published::Each(ends)) => {
             let failed: Vec<&PublishError> = ends.iter().filter_map(|end| end.as_ref().err()).collect();
             if let Some(cause) = failed.first() {
-                log::warn!("{} of {} submissions were refused: {cause}", failed.len(), ids.len());
+                log::warn!("{InLog}{} of {} submissions were refused: {cause}", failed.len(), ids.len());
             }
             count(api, "refused", failed.len());
             count(api, "accepted", ids.len().saturating_sub(failed.len()));
@@ -147,7 +148,7 @@ async fn put(api: &ApiState, batch: Vec<Submission>) -> Vec<Result<Accepted, Pro
             ids.into_iter().zip(ends).map(answer).collect()
         }
         Err(cause) => {
-            log::warn!("{} submissions were refused: {cause}", ids.len());
+            log::warn!("{InLog}{} submissions were refused: {cause}", ids.len());
             count(api, "refused", ids.len());
             let problem = Problem::from(cause);
             ids.into_iter().map(|id| Err(problem.clone().about(id))).collect()

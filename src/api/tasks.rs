@@ -12,6 +12,7 @@ use super::ApiState;
 use super::body::BodyReader;
 use super::known::KnownIds;
 use super::problem::{Kind, Problem};
+use super::request_id::InLog;
 use super::revision::{self, Condition};
 use super::submission;
 use crate::domain::invalid::pointer_part;
@@ -126,7 +127,7 @@ async fn cancel_unseen(api: &ApiState, kafka: Arc<KafkaQueue>, id: TaskId) -> Re
         return Ok(UnseenCancel::Stored(ended));
     }
     let ends = kafka.ends().await.map_err(|cause| {
-        log::warn!("task {id} is not stored and was not cancelled: {cause}");
+        log::warn!("{InLog}task {id} is not stored and was not cancelled: {cause}");
         Problem::new(Kind::Unavailable, "the task is not stored, and where its topic ends is not known now; try again")
     })?;
     api.ask(move |store| store.cancel_unseen(id, &ends)).await

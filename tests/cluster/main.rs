@@ -31,6 +31,7 @@ mod disk_full;
 mod faults;
 mod firing;
 mod kafka;
+mod manners;
 mod nodes;
 mod operations;
 mod pauses;

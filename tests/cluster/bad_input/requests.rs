@@ -47,9 +47,13 @@ fn no_or_another_content_type() {
         let problem = node.refused(&node.post(&headers, document.as_bytes()), 415, "unsupported-media-type");
         names(&problem, "header", "Content-Type", value, "application/json");
     }
-    let encoded = node.post(&[JSON, ("Content-Encoding", "gzip")], document.as_bytes());
-    let problem = node.refused(&encoded, 415, "unsupported-media-type");
-    names(&problem, "header", "Content-Encoding", "gzip", "none");
+    for encoding in ["br", "deflate", "gzip, gzip"] {
+        let encoded = node.post(&[JSON, ("Content-Encoding", encoding)], document.as_bytes());
+        let problem = node.refused(&encoded, 415, "unsupported-media-type");
+        names(&problem, "header", "Content-Encoding", encoding, "gzip, or none");
+    }
+    let twice = [JSON, ("Content-Encoding", "gzip"), ("Content-Encoding", "gzip")];
+    node.refused(&node.post(&twice, document.as_bytes()), 415, "unsupported-media-type");
 }
 
 #[test]
