@@ -13,9 +13,9 @@ use crate::domain::{State, Timestamp};
 use crate::store::Filter;
 
 /// Tasks of a page unless said.
-const LIMIT_DEFAULT: usize = 100;
+pub const LIMIT_DEFAULT: usize = 100;
 /// Most tasks of a page.
-const LIMIT_MAX: usize = 1_000;
+pub const LIMIT_MAX: usize = 1_000;
 
 #[derive(Serialize)]
 struct Page<'a> {

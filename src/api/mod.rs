@@ -11,6 +11,7 @@ mod cluster;
 mod compress;
 mod cursor;
 mod dead_letters;
+mod docs;
 mod gzip;
 mod headless;
 mod health;
@@ -19,6 +20,7 @@ mod lines;
 mod list;
 mod operations;
 mod pauses;
+mod openapi;
 mod problem;
 mod revision;
 mod request_id;
@@ -52,6 +54,7 @@ use crate::store::{Result as StoreResult, Store};
 use body::BodyReader;
 use browser::Hosts;
 use known::KnownIds;
+use openapi::Description;
 use problem::{Kind, Problem};
 pub use server::serve;
 
@@ -97,6 +100,7 @@ struct Shared {
     hosts: web::Data<Hosts>,
     known: web::Data<KnownIds>,
     turn: web::Data<operations::Turn>,
+    description: web::Data<Description>,
 }
 
 impl Shared {
@@ -107,6 +111,7 @@ impl Shared {
             hosts: web::Data::new(hosts),
             known: web::Data::new(KnownIds::new(state.database_clock.clock().clone())),
             turn: web::Data::default(),
+            description: web::Data::new(Description::new()),
             state: web::Data::new(state),
         })
     }
@@ -121,6 +126,7 @@ fn routes(config: &mut web::ServiceConfig, shared: Shared) {
         .app_data(shared.hosts)
         .app_data(shared.known)
         .app_data(shared.turn)
+        .app_data(shared.description)
         .service(reading(web::resource("/v1/tasks"), list::list).route(web::post().to(tasks::submit)))
         .service(web::resource(browser::BATCH_PATH).route(web::post().to(batch::submit)))
         .service(web::resource(operations::PATH).route(web::post().to(operations::operate)))
@@ -142,7 +148,9 @@ fn routes(config: &mut web::ServiceConfig, shared: Shared) {
         .service(reading(web::resource("/v1/stats"), stats::stats))
         .service(reading(web::resource("/healthz"), health::healthz))
         .service(reading(web::resource("/readyz"), health::readyz))
-        .service(reading(web::resource("/metrics"), health::metrics));
+        .service(reading(web::resource("/metrics"), health::metrics))
+        .service(reading(web::resource("/openapi.json"), openapi::description))
+        .service(reading(web::resource("/docs"), docs::docs));
 }
 
 /// `GET`, and `HEAD`, which is the same without the body.

@@ -106,6 +106,11 @@ impl Kind {
         self.parts().1
     }
 
+    /// Its `type`.
+    pub fn urn(self) -> String {
+        format!("urn:task-scheduler:problem:{}", self.word())
+    }
+
     /// What it means, as in `title`.
     pub fn title(self) -> &'static str {
         self.parts().2
@@ -258,9 +263,9 @@ impl Problem {
 
 impl Serialize for Problem {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (status, word, title) = self.kind.parts();
+        let (status, _, title) = self.kind.parts();
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("type", &format!("urn:task-scheduler:problem:{word}"))?;
+        map.serialize_entry("type", &self.kind.urn())?;
         map.serialize_entry("title", title)?;
         map.serialize_entry("status", &status.as_u16())?;
         map.serialize_entry("detail", &self.detail)?;

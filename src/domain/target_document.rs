@@ -15,7 +15,7 @@ use super::object::distinct;
 use super::target::{HttpTarget, KafkaTarget, Target};
 
 /// Headers that the scheduler or the connection sets: a task must not.
-const RESERVED_HEADERS: [&str; 13] = [
+pub const RESERVED_HEADERS: [&str; 13] = [
     "connection",
     "content-length",
     "expect",

@@ -1,0 +1,68 @@
+//! Changes of many tasks at once, chosen by the list's filters.
+
+use actix_web::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::Group;
+use super::call::{Call, JSON, json_like, query};
+use super::schema::{about, answered, answered_or, count, reference, taken};
+use super::submission::{delay_ms, either_time, run_at};
+use super::tasks::filters;
+use crate::api::lines::MEDIA_TYPE as LINES;
+use crate::api::problem::Kind;
+
+/// The group.
+pub const GROUP: Group =
+    Group { tag: "many tasks", about: "Changes of many tasks at once, chosen by the list's filters.", calls, schemas };
+
+const DETAIL: &str = "At least one filter must be given; a `state` given must be the one that the call acts on. It acts on \
+    what was stored before the request came in, in batches. Who accepts `application/x-ndjson` gets a line per batch, the \
+    last one with `\"done\": true`. A caller that goes away stops it after the batch under way; the same call again goes on \
+    with what is left.";
+
+fn calls() -> Vec<Call> {
+    let nothing = || (false, json_like(taken(&[], json!({})), json!({})));
+    let resolution = (true, json_like(reference("Resolution"), json!({ "state": "failed" })));
+    let time = (true, json_like(reference("NewTime"), json!({ "delay_ms": 60_000 })));
+    vec![
+        many("/v1/tasks:cancel", "cancelTasks", "Cancel scheduled tasks", nothing()),
+        many("/v1/tasks:run", "runTasks", "Fire scheduled tasks now", nothing()),
+        many("/v1/tasks:retry", "retryTasks", "Schedule failed tasks again", nothing()),
+        many("/v1/tasks:resolve", "resolveTasks", "Settle unknown tasks", resolution),
+        many("/v1/tasks:reschedule", "rescheduleTasks", "Move scheduled tasks to another time", time),
+    ]
+}
+
+fn many(path: &'static str, name: &'static str, summary: &'static str, (required, body): (bool, Value)) -> Call {
+    let lines = about(json!({ "type": "string" }), "Per line a `ManyProgress`.");
+    Call::new("post", path, name)
+        .about(summary, DETAIL)
+        .with(filters())
+        .with([query("dry_run", "`true`: only counts.", json!({ "enum": ["true", "false"] }))])
+        .takes(required, body)
+        .answers(
+            StatusCode::OK,
+            "Done.",
+            json!({
+                JSON: { "schema": { "anyOf": [reference("ManyDone"), reference("ManyCounted")] } },
+                LINES: { "schema": lines },
+            }),
+        )
+        .or(&[Kind::InvalidField, Kind::InvalidParameter])
+}
+
+fn schemas() -> Vec<(&'static str, Value)> {
+    let mut time = taken(&[], json!({ "run_at": run_at(), "delay_ms": delay_ms() }));
+    time["oneOf"] = either_time();
+    let counts = json!({
+        "matched": count(), "changed": count(), "skipped": about(count(), "Had moved on meanwhile."),
+    });
+    let mut progress = counts.clone();
+    progress["done"] = json!({ "type": "boolean" });
+    vec![
+        ("NewTime", time),
+        ("ManyDone", answered(counts)),
+        ("ManyCounted", answered(json!({ "matched": count(), "dry_run": { "const": true } }))),
+        ("ManyProgress", answered_or(progress, json!({ "problem": reference("Problem") }))),
+    ]
+}

@@ -1,0 +1,148 @@
+//! `GET /openapi.json`: the API described as OpenAPI 3.1, built from the limits and words that the code itself uses.
+//!
+//! Each group of calls has a file. That nothing is described which is not there, and nothing there that is not described,
+//! is tested against a running node, down to the fields of the answers.
+
+mod batch;
+mod call;
+mod cluster;
+mod node;
+mod schema;
+mod submission;
+mod tasks;
+
+// Described ahead of their routes: each loses its line here and moves from `AHEAD` to `GROUPS` with them.
+#[cfg(test)]
+mod changes;
+#[cfg(test)]
+mod dead_letters;
+#[cfg(test)]
+mod many;
+#[cfg(test)]
+mod pauses;
+
+use actix_web::http::header::{CACHE_CONTROL, ContentType};
+use actix_web::{HttpResponse, web};
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use call::Call;
+
+/// A group: its tag, what it is about, its calls, the schemas that they bring.
+#[derive(Clone, Copy)]
+struct Group {
+    tag: &'static str,
+    about: &'static str,
+    calls: fn() -> Vec<Call>,
+    schemas: fn() -> Vec<(&'static str, Value)>,
+}
+
+const GROUPS: &[Group] = &[tasks::GROUP, batch::GROUP, cluster::GROUP, node::GROUP];
+#[cfg(test)]
+const AHEAD: &[Group] = &[changes::GROUP, many::GROUP, pauses::GROUP, dead_letters::GROUP];
+
+const ABOUT: &str = "Runs every scheduled task at its time, once, even in a cluster. Errors are \
+    `application/problem+json` (RFC 9457) with a stable `type`, and where the input is to blame with its place, the value \
+    and what is allowed. Every answer has an `X-Request-Id`. Answers from 1 KiB on come in gzip for those who take it, and \
+    bodies may be sent in gzip. A write needs `Content-Type: application/json`, also with an empty body; browsers' pages \
+    of other sites may neither read nor write.";
+
+/// The description, and the page about it, written once.
+pub struct Description {
+    json: Bytes,
+    page: super::docs::Page,
+}
+
+impl Description {
+    /// Builds both.
+    pub fn new() -> Self {
+        let document = document(GROUPS);
+        Self { page: super::docs::Page::of(&document), json: document.to_string().into() }
+    }
+
+    /// The page about it.
+    pub fn page(&self) -> &super::docs::Page {
+        &self.page
+    }
+}
+
+/// `GET /openapi.json`.
+pub async fn description(description: web::Data<Description>) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header(ContentType::json())
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .body(description.json.clone())
+}
+
+fn document(groups: &[Group]) -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    let mut schemas: Map<String, Value> =
+        schema::common().into_iter().map(|(name, of)| (name.to_owned(), of)).collect();
+    for group in groups {
+        schemas.extend((group.schemas)().into_iter().map(|(name, of)| (name.to_owned(), of)));
+        for call in (group.calls)() {
+            let path = paths.entry(call.path()).or_insert_with(|| json!({}));
+            if let Some(path) = path.as_object_mut() {
+                path.insert(call.method().to_owned(), call.described(group.tag));
+            }
+        }
+    }
+    let tags: Vec<Value> =
+        groups.iter().map(|group| json!({ "name": group.tag, "description": group.about })).collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": { "title": "task-scheduler", "version": env!("CARGO_PKG_VERSION"), "description": ABOUT },
+        "tags": tags,
+        "paths": paths,
+        "components": { "schemas": schemas, "parameters": call::parameters(), "headers": call::headers() },
+    })
+}
+
+#[cfg(test)]
+pub mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// With what is described ahead.
+    pub fn whole() -> Value {
+        document(&[GROUPS, AHEAD].concat())
+    }
+
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                found.extend(fields.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                fields.values().for_each(|field| references(field, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_every_call_has_a_name_of_its_own() {
+        let all: Vec<&Group> = GROUPS.iter().chain(AHEAD).collect();
+        let names: Vec<String> = all.iter().flat_map(|group| (group.calls)()).map(|call| call.name()).collect();
+        let distinct: BTreeSet<&String> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len(), "{names:?}");
+        for document in [document(GROUPS), whole()] {
+            let mut found = Vec::new();
+            references(&document, &mut found);
+            assert!(found.len() > 20);
+            for reference in found {
+                assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_of_problem_is_listed() {
+        let source = syn::parse_file(include_str!("../problem.rs")).unwrap();
+        let kinds = source.items.iter().find_map(|item| match item {
+            syn::Item::Enum(kinds) if kinds.ident == "Kind" => Some(kinds.variants.len()),
+            _ => None,
+        });
+        assert_eq!(kinds, Some(super::super::problem::Kind::ALL.len()));
+    }
+}

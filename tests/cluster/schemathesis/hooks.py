@@ -1,0 +1,60 @@
+"""What JSON Schema cannot say about the API's input, for schemathesis (SCHEMATHESIS_HOOKS names this file)."""
+
+import base64
+import datetime
+
+import schemathesis
+from hypothesis import strategies as st
+
+UTC = datetime.timezone.utc
+NOW = datetime.datetime.now(UTC)
+
+# At most ten years ahead, and none that a task of it would be called a century late.
+INSTANTS = st.datetimes(
+    min_value=datetime.datetime(1970, 1, 2),
+    max_value=datetime.datetime(NOW.year + 9, 1, 1),
+).map(lambda at: at.isoformat() + "Z")
+
+# Tasks of this run are really called: on this machine, where nobody listens.
+URLS = st.text("abcxyz019-._~/", max_size=20).map("http://127.0.0.1:9/{}".format)
+
+# A version, microseconds, a UUID: see src/api/cursor.rs.
+CURSORS = st.tuples(st.integers(0, 2**52), st.binary(min_size=16, max_size=16)).map(
+    lambda place: base64.urlsafe_b64encode(b"\x01" + place[0].to_bytes(8, "big") + place[1]).decode().rstrip("=")
+)
+
+schemathesis.openapi.format("date-time", INSTANTS)
+schemathesis.openapi.format("http-url", URLS)
+schemathesis.openapi.format("cursor", CURSORS)
+
+
+def documents(body):
+    """The submissions in a body."""
+    found = body if isinstance(body, list) else [body]
+    return [one for one in found if isinstance(one, dict)]
+
+
+def fits(document, key):
+    """Nothing is wrong with it that its schema does not say."""
+    target = document.get("target")
+    target = target if isinstance(target, dict) else {}
+    headers = target.get("headers")
+    names = [str(name).lower() for name in headers] if isinstance(headers, dict) else []
+    payload = document.get("payload")
+    raw_bytes = isinstance(payload, dict) and list(payload) == ["base64"]
+    return (
+        # This node has no cluster of Kafka, so it takes no task for one.
+        target.get("type") != "kafka"
+        # Each header once, whatever its case.
+        and len(set(names)) == len(names)
+        # Raw bytes are standard base64.
+        and not raw_bytes
+        # The key becomes the id.
+        and not (key and document.get("id") is not None)
+    )
+
+
+@schemathesis.hook
+def filter_case(context, case):
+    headers = {name.lower() for name in (case.headers or {})}
+    return all(fits(document, "idempotency-key" in headers) for document in documents(case.body))
