@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
-use actix_web::http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, ORIGIN};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HOST, HeaderMap, HeaderName, ORIGIN};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{ResponseError as _, web};
 
@@ -65,23 +65,42 @@ pub async fn guard<B: MessageBody + 'static>(
         Some(hosts) => check(&request, hosts),
         None => Err(Problem::new(Kind::Internal, "the node does not know its own names")),
     };
-    match checked {
-        Ok(()) => Ok(next.call(request).await?.map_into_left_body()),
+    match checked.map(|()| json(&request)) {
+        Ok(Ok(())) => Ok(next.call(request).await?.map_into_left_body()),
+        Ok(Err(wrong_type)) => refuse_type(request, next, wrong_type).await,
         Err(problem) => Ok(request.into_response(problem.error_response()).map_into_right_body()),
     }
+}
+
+/// What the path does not take at all is said first. The path is asked by a method that does nothing.
+async fn refuse_type<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+    wrong_type: Problem,
+) -> actix_web::Result<ServiceResponse<EitherBody<B, BoxBody>>> {
+    let method = request.method().clone();
+    request.head_mut().method = Method::OPTIONS;
+    let answer = next.call(request).await?;
+    if answer.status() != StatusCode::METHOD_NOT_ALLOWED {
+        return Ok(answer.map_into_left_body());
+    }
+    let allow = answer.headers().get(ALLOW).cloned();
+    let takes = allow.as_ref().and_then(|allow| allow.to_str().ok()).unwrap_or_default();
+    if takes.split(',').any(|one| one.trim() == method.as_str()) {
+        return Ok(answer.into_response(wrong_type.error_response()).map_into_right_body());
+    }
+    let detail = format!("{method} {}: {}", answer.request().path(), StatusCode::METHOD_NOT_ALLOWED);
+    let mut words = Problem::new(Kind::MethodNotAllowed, detail).error_response();
+    if let Some(allow) = allow {
+        words.headers_mut().insert(ALLOW, allow);
+    }
+    Ok(answer.into_response(words).map_into_right_body())
 }
 
 fn check(request: &ServiceRequest, hosts: &Hosts) -> Result<(), Problem> {
     let headers = request.headers();
     let host = known_host(headers, hosts)?;
-    if request.method().is_safe() {
-        return Ok(());
-    }
-    own_origin(headers, host)?;
-    if [Method::POST, Method::PUT, Method::PATCH].contains(request.method()) {
-        json(headers, request.path() == BATCH_PATH)?;
-    }
-    Ok(())
+    if request.method().is_safe() { Ok(()) } else { own_origin(headers, host) }
 }
 
 fn known_host<'a>(headers: &'a HeaderMap, hosts: &Hosts) -> Result<&'a str, Problem> {
@@ -112,7 +131,11 @@ fn own_origin(headers: &HeaderMap, host: &str) -> Result<(), Problem> {
     Err(Problem::header(Kind::ForeignOrigin, "Origin", origin, "none, or the one of the node itself"))
 }
 
-fn json(headers: &HeaderMap, lines: bool) -> Result<(), Problem> {
+fn json(request: &ServiceRequest) -> Result<(), Problem> {
+    if ![Method::POST, Method::PUT, Method::PATCH].contains(request.method()) {
+        return Ok(());
+    }
+    let (headers, lines) = (request.headers(), request.path() == BATCH_PATH);
     let given = single(headers, &CONTENT_TYPE).unwrap_or("missing, doubled or illegible");
     let essence = given.split(';').next().unwrap_or_default().trim();
     let is = |media_type: &str| essence.eq_ignore_ascii_case(media_type);

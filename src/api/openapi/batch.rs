@@ -33,7 +33,10 @@ fn calls() -> Vec<Call> {
                 json!({
                     JSON: { "schema": tasks, "example": [submission::example()] },
                     LINES: {
-                        "schema": about(json!({ "type": "string" }), "Per line a `Submission`."),
+                        "schema": about(
+                        json!({ "type": "string", "pattern": "[!-~]" }),
+                        "Per line a `Submission`.",
+                    ),
                         "example": format!("{}\n", submission::example()),
                     },
                 }),

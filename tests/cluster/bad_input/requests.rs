@@ -150,6 +150,11 @@ fn a_wrong_method() {
         let mut allowed: Vec<&str> = answer.header("allow").unwrap().split(", ").collect();
         allowed.sort_unstable();
         assert_eq!(allowed, allow, "{method} {path}");
+        // A path that does not take the method does not ask for a content type either.
+        let bare = http::request(method, &node.node.url(&path), &[], b"");
+        let problem = node.refused(&bare, 405, "method-not-allowed");
+        assert_eq!(bare.header("allow"), answer.header("allow"), "{method} {path}");
+        assert!(problem["detail"].as_str().unwrap().starts_with(method), "{problem}");
     }
 }
 

@@ -2,14 +2,14 @@
 
 import base64
 import datetime
+import json
 
 import schemathesis
 from hypothesis import strategies as st
 
-UTC = datetime.timezone.utc
-NOW = datetime.datetime.now(UTC)
+NOW = datetime.datetime.now(datetime.timezone.utc)
 
-# At most ten years ahead, and none that a task of it would be called a century late.
+# At most ten years ahead.
 INSTANTS = st.datetimes(
     min_value=datetime.datetime(1970, 1, 2),
     max_value=datetime.datetime(NOW.year + 9, 1, 1),
@@ -26,6 +26,22 @@ CURSORS = st.tuples(st.integers(0, 2**52), st.binary(min_size=16, max_size=16)).
 schemathesis.openapi.format("date-time", INSTANTS)
 schemathesis.openapi.format("http-url", URLS)
 schemathesis.openapi.format("cursor", CURSORS)
+
+
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines(context, value):
+    return value.encode() if isinstance(value, str) else json.dumps(value).encode()
+
+
+def whole_with_fraction(value):
+    """Somewhere in it is a 1.0: an integer to JSON Schema, but the API wants its integers without a fraction."""
+    if isinstance(value, dict):
+        return any(map(whole_with_fraction, value.values()))
+    if isinstance(value, list):
+        return any(map(whole_with_fraction, value))
+    return isinstance(value, float) and value.is_integer()
 
 
 def documents(body):
@@ -57,4 +73,4 @@ def fits(document, key):
 @schemathesis.hook
 def filter_case(context, case):
     headers = {name.lower() for name in (case.headers or {})}
-    return all(fits(document, "idempotency-key" in headers) for document in documents(case.body))
+    return not whole_with_fraction(case.body) and all(fits(document, "idempotency-key" in headers) for document in documents(case.body))
