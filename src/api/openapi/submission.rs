@@ -141,7 +141,7 @@ fn target() -> Value {
         json!({
             "type": { "const": "http" },
             "url": {
-                "type": "string", "format": "http-url", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?:", "maxLength": URL_BYTES_MAX,
+                "type": "string", "format": "uri", "maxLength": URL_BYTES_MAX,
                 "description": "Absolute, http or https, without user name or password.",
             },
             "method": {
