@@ -204,14 +204,13 @@ impl Shown<'_> {
         let parameters = items(self.call.get("parameters")).map(|one| resolved(self.document, one));
         let id = parameters.filter(|one| one["in"] == "path").find_map(|one| one.pointer("/schema/examples/0"));
         let path = self.path.replace("{id}", id.and_then(Value::as_str).unwrap_or("1"));
-        let mut line = match self.method {
+        let line = match self.method {
             "get" => format!("curl localhost:8080{path}"),
             method => format!("curl -X {} localhost:8080{path}", method.to_uppercase()),
         };
         let Some((media_type, of)) = entries(self.call.pointer("/requestBody/content")).next() else { return line };
         let example = of.get("example").unwrap_or(&Value::Null);
-        line += &format!(" \\\n  -H 'content-type: {media_type}' \\\n  -d '{example}'");
-        line
+        format!("{line} \\\n  -H 'content-type: {media_type}' \\\n  -d '{example}'")
     }
 }
 

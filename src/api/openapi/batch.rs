@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Group;
 use super::call::{Call, JSON};
-use super::schema::{about, answered, count, reference, uuid};
+use super::schema::{about, answered, count, reference, set, uuid};
 use super::submission;
 use crate::api::lines::MEDIA_TYPE as LINES;
 use crate::api::problem::Kind;
@@ -24,7 +24,7 @@ fn calls() -> Vec<Call> {
     let tasks = json!({ "type": "array", "maxItems": BATCH_TASKS_MAX, "items": reference("Submission") });
     let all = || json!({ JSON: { "schema": reference("BatchAnswer") } });
     let mut any = all();
-    any[LINES] = json!({ "schema": about(json!({ "type": "string" }), "Per line a `BatchLine`.") });
+    set(&mut any, LINES, json!({ "schema": about(json!({ "type": "string" }), "Per line a `BatchLine`.") }));
     vec![
         Call::new("post", "/v1/tasks/batch", "submitBatch")
             .about("Submit many tasks", DETAIL)

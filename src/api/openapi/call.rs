@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::schema::{integer, reference, text};
+use super::schema::{integer, reference, set, text};
 use crate::api::problem::{Kind, MEDIA_TYPE};
 use crate::domain::limits::IDEMPOTENCY_KEY_CHARS_MAX;
 
@@ -68,7 +68,7 @@ impl Call {
     /// The last answer has this header too.
     pub fn with_header(mut self, name: &str) -> Self {
         if let Some(headers) = self.answers.last_mut().and_then(|(_, answer)| answer.get_mut("headers")) {
-            headers[name] = json!({ "$ref": format!("#/components/headers/{name}") });
+            set(headers, name, json!({ "$ref": format!("#/components/headers/{name}") }));
         }
         self
     }
@@ -95,7 +95,7 @@ impl Call {
         self.name.to_owned()
     }
 
-    /// As OpenAPI has it.
+    /// As `OpenAPI` has it.
     pub fn described(self, tag: &str) -> Value {
         let mut answers: Map<String, Value> =
             self.answers.into_iter().map(|(status, answer)| (status.to_string(), answer)).collect();
@@ -110,7 +110,7 @@ impl Call {
             "parameters": self.parameters, "responses": answers,
         });
         if let Some(body) = self.body {
-            call["requestBody"] = body;
+            set(&mut call, "requestBody", body);
         }
         call
     }
@@ -130,7 +130,7 @@ fn answer(description: &str, content: Value) -> Value {
     let headers = json!({ "X-Request-Id": { "$ref": "#/components/headers/X-Request-Id" } });
     let mut answer = json!({ "description": description, "headers": headers });
     if !content.is_null() {
-        answer["content"] = content;
+        set(&mut answer, "content", content);
     }
     answer
 }
@@ -143,8 +143,10 @@ fn problem(status: StatusCode, kinds: &[Kind]) -> Value {
         { "properties": { "type": { "enum": words }, "status": { "const": status.as_u16() } } },
     ] });
     let mut answer = answer(&lines.join(" "), json!({ MEDIA_TYPE: { "schema": schema } }));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        answer["headers"]["Retry-After"] = json!({ "$ref": "#/components/headers/Retry-After" });
+    if status == StatusCode::SERVICE_UNAVAILABLE
+        && let Some(headers) = answer.get_mut("headers")
+    {
+        set(headers, "Retry-After", json!({ "$ref": "#/components/headers/Retry-After" }));
     }
     answer
 }

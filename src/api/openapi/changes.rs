@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Group;
 use super::call::{Call, json_like, json_of, shared};
-use super::schema::{integer, or_null, reference, taken};
+use super::schema::{integer, or_null, reference, set, taken};
 use super::submission::{delay_ms, run_at};
 use crate::api::problem::Kind;
 use crate::domain::limits::PRIORITY_MAX;
@@ -49,15 +49,23 @@ fn schemas() -> Vec<(&'static str, Value)> {
         }),
     );
     let given = |name: &str, kind: &Value| json!({ "required": [name], "properties": { name: kind } });
-    change["anyOf"] = json!([
-        given("run_at", &json!({ "type": "string" })),
-        given("delay_ms", &json!({ "type": "integer" })),
-        given("payload", &json!(true)),
-        given("priority", &json!({ "type": "integer" })),
-    ]);
-    change["not"] = json!({
-        "required": ["run_at", "delay_ms"],
-        "properties": { "run_at": { "type": "string" }, "delay_ms": { "type": "integer" } },
-    });
+    set(
+        &mut change,
+        "anyOf",
+        json!([
+            given("run_at", &json!({ "type": "string" })),
+            given("delay_ms", &json!({ "type": "integer" })),
+            given("payload", &json!(true)),
+            given("priority", &json!({ "type": "integer" })),
+        ]),
+    );
+    set(
+        &mut change,
+        "not",
+        json!({
+            "required": ["run_at", "delay_ms"],
+            "properties": { "run_at": { "type": "string" }, "delay_ms": { "type": "integer" } },
+        }),
+    );
     vec![("Change", change)]
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Group;
 use super::call::{Call, json_like, json_of, query, shared};
-use super::schema::{about, answered, count, instant, integer, or_null, reference, taken, text};
+use super::schema::{about, answered, count, instant, integer, or_null, reference, set, taken, text};
 use crate::api::list::LIMIT_MAX;
 use crate::api::problem::Kind;
 
@@ -61,9 +61,13 @@ fn schemas() -> Vec<(&'static str, Value)> {
         "published": { "type": "boolean" }, "replayed_at": or_null(instant()),
     });
     let mut whole = fields.clone();
-    whole["record"] = about(
-        json!({ "anyOf": [text(), answered(json!({ "base64": text() }))] }),
-        "As text if it is UTF-8, else as base64.",
+    set(
+        &mut whole,
+        "record",
+        about(
+            json!({ "anyOf": [text(), answered(json!({ "base64": text() }))] }),
+            "As text if it is UTF-8, else as base64.",
+        ),
     );
     vec![
         ("DeadLetter", answered(fields)),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Group;
 use super::call::{Call, JSON, json_like, query};
-use super::schema::{about, answered, answered_or, count, reference, taken};
+use super::schema::{about, answered, answered_or, count, reference, set, taken};
 use super::submission::{delay_ms, either_time, run_at};
 use super::tasks::filters;
 use crate::api::lines::MEDIA_TYPE as LINES;
@@ -53,12 +53,12 @@ fn many(path: &'static str, name: &'static str, summary: &'static str, (required
 
 fn schemas() -> Vec<(&'static str, Value)> {
     let mut time = taken(&[], json!({ "run_at": run_at(), "delay_ms": delay_ms() }));
-    time["oneOf"] = either_time();
+    set(&mut time, "oneOf", either_time());
     let counts = json!({
         "matched": count(), "changed": count(), "skipped": about(count(), "Had moved on meanwhile."),
     });
     let mut progress = counts.clone();
-    progress["done"] = json!({ "type": "boolean" });
+    set(&mut progress, "done", json!({ "type": "boolean" }));
     vec![
         ("NewTime", time),
         ("ManyDone", answered(counts)),

@@ -5,6 +5,13 @@ use serde_json::{Value, json};
 use crate::api::problem::Kind;
 use crate::domain::{Delivery, State};
 
+/// Gives an object this field.
+pub fn set(object: &mut Value, name: &str, to: impl Into<Value>) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(name.to_owned(), to.into());
+    }
+}
+
 /// A schema of the components.
 pub fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
@@ -43,7 +50,7 @@ pub fn uuid() -> Value {
 /// The same, or null.
 pub fn or_null(mut schema: Value) -> Value {
     if let Some(kind) = schema.get("type").cloned() {
-        schema["type"] = json!([kind, "null"]);
+        set(&mut schema, "type", json!([kind, "null"]));
         return schema;
     }
     json!({ "anyOf": [schema, { "type": "null" }] })
@@ -51,7 +58,7 @@ pub fn or_null(mut schema: Value) -> Value {
 
 /// The same, with a word about it.
 pub fn about(mut schema: Value, description: &str) -> Value {
-    schema["description"] = description.into();
+    set(&mut schema, "description", description);
     schema
 }
 
@@ -64,7 +71,8 @@ pub fn answered(fields: Value) -> Value {
 /// The same, with fields that may be absent.
 pub fn answered_or(fields: Value, perhaps: Value) -> Value {
     let mut schema = answered(fields);
-    if let (Some(all), Value::Object(perhaps)) = (schema["properties"].as_object_mut(), perhaps) {
+    if let (Some(all), Value::Object(perhaps)) = (schema.get_mut("properties").and_then(Value::as_object_mut), perhaps)
+    {
         all.extend(perhaps);
     }
     schema
@@ -76,7 +84,7 @@ pub fn taken(required: &[&str], fields: Value) -> Value {
 }
 
 /// Those of every group.
-pub fn common() -> Vec<(&'static str, Value)> {
+pub fn of_all() -> Vec<(&'static str, Value)> {
     vec![("Problem", problem()), ("State", state()), ("Delivery", delivery()), ("TaskStands", stands())]
 }
 

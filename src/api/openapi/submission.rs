@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::schema::{about, integer, or_null, reference, taken};
+use super::schema::{about, integer, or_null, reference, set, taken};
 use crate::domain::limits::{
     AHEAD_MAX, ATTEMPTS_MAX, BACKOFF_MAX, HEADER_BYTES_MAX, HEADERS_MAX, LABEL_CHARS_MAX, LABELS_MAX, METHOD_CHARS_MAX,
     PRIORITY_MAX, RECORD_KEY_BYTES_MAX, TIMEOUT_DEFAULT, TIMEOUT_MS, URL_BYTES_MAX,
@@ -49,8 +49,8 @@ fn submission() -> Value {
         "labels": reference("Labels"),
     });
     let mut schema = taken(&["target"], fields);
-    schema["oneOf"] = either_time();
-    schema["examples"] = json!([example()]);
+    set(&mut schema, "oneOf", either_time());
+    set(&mut schema, "examples", json!([example()]));
     schema
 }
 
@@ -82,7 +82,7 @@ pub fn delay_ms() -> Value {
 
 fn or_default(schema: Value, default: impl Into<Value>) -> Value {
     let mut schema = or_null(schema);
-    schema["default"] = default.into();
+    set(&mut schema, "default", default);
     schema
 }
 
@@ -130,7 +130,7 @@ fn retry() -> Value {
             ),
         }),
     );
-    schema["type"] = json!(["object", "null"]);
+    set(&mut schema, "type", json!(["object", "null"]));
     about(schema, "How often and when a failed attempt is tried again.")
 }
 

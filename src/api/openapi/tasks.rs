@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Group;
 use super::call::{Call, json_like, json_of, query, shared};
 use super::schema::{
-    about, answered, answered_or, count, instant, integer, number, or_null, reference, taken, text, uuid,
+    about, answered, answered_or, count, instant, integer, number, or_null, reference, set, taken, text, uuid,
 };
 use super::submission;
 use crate::api::list::{LIMIT_DEFAULT, LIMIT_MAX};
@@ -48,7 +48,7 @@ fn list() -> Call {
         .with([
             query("limit", "Most tasks of the page.", {
                 let mut limit = integer(1, LIMIT_MAX);
-                limit["default"] = LIMIT_DEFAULT.into();
+                set(&mut limit, "default", LIMIT_DEFAULT);
                 limit
             }),
             query("cursor", "The `next_cursor` of the page before.", json!({ "type": "string", "format": "cursor" })),
@@ -152,7 +152,7 @@ fn task(whole: bool) -> Value {
         "last_error": or_null(text()), "node": or_null(text()), "epoch": or_null(count()),
     });
     if whole {
-        fields["payload"] = reference("Payload");
+        set(&mut fields, "payload", reference("Payload"));
     }
     answered(fields)
 }
@@ -160,8 +160,8 @@ fn task(whole: bool) -> Value {
 fn target() -> Value {
     let headers = json!({ "headers": { "type": "object", "additionalProperties": text() } });
     let mut kafka = headers.clone();
-    kafka["cluster"] = text();
-    kafka["key"] = text();
+    set(&mut kafka, "cluster", text());
+    set(&mut kafka, "key", text());
     json!({ "oneOf": [
         answered_or(json!({ "type": { "const": "http" }, "url": text(), "method": text() }), headers),
         answered_or(json!({ "type": { "const": "kafka" }, "topic": text() }), kafka),
