@@ -13,7 +13,7 @@ use crate::services;
 const NAME: &str = "schemathesis";
 const PROGRAM: &str = "TASK_SCHEDULER_SCHEMATHESIS";
 /// Longest time of a run.
-const BOUND: Duration = Duration::from_secs(180);
+const BOUND: Duration = Duration::from_mins(3);
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/schemathesis");
 
 /// The program, if it is there and runs.
