@@ -4,13 +4,15 @@ use serde_json::Value;
 use ureq::http::StatusCode;
 
 use super::exit::{AWAY, Failure, REFUSED, quoted};
-use super::output::{print, say_as_it_is};
+use super::output::print;
 
 /// What a node answered.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The status.
     pub status: StatusCode,
+    /// What version of the thing it is, if it says so.
+    pub etag: Option<String>,
     /// The body, as it came.
     pub body: Vec<u8>,
 }
@@ -19,16 +21,14 @@ impl Answer {
     /// Itself, if the node did what it was asked for.
     ///
     /// # Errors
-    /// It did not: with the problem in one line, or, where JSON is asked for, with its JSON on stderr.
+    /// It did not: with the problem in one line, and, where JSON is asked for, with its JSON.
     pub fn accepted(self, json: bool) -> Result<Self, Failure> {
-        if self.status.is_success() {
+        if self.status.is_success() || self.status == StatusCode::NOT_MODIFIED {
             return Ok(self);
         }
-        let passing = matches!(self.status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
-        let code = if self.status.is_client_error() && !passing { REFUSED } else { AWAY };
+        let code = code(self.status);
         if json && serde_json::from_slice::<Value>(&self.body).is_ok() {
-            say_as_it_is(&self.body);
-            return Err(Failure::new(code, ""));
+            return Err(Failure { json: Some(self.body.clone()), ..Failure::new(code, self.problem()) });
         }
         Err(Failure::new(code, self.problem()))
     }
@@ -50,26 +50,43 @@ impl Answer {
         print(&String::from_utf8_lossy(&self.body))
     }
 
-    /// The problem in one line: the field, its value and what is allowed, if it names them.
     fn problem(&self) -> String {
         let problem: Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        let field = |name: &str| problem.get(name).filter(|value| !value.is_null()).map(text);
-        let title = field("title").unwrap_or_else(|| self.status.canonical_reason().unwrap_or("no success").to_owned());
-        let mut line = format!("{} {title}", self.status.as_str());
-        if let Some(detail) = field("detail") {
-            line = format!("{line}: {detail}");
-        }
-        let place = field("pointer").map(|at| if at.is_empty() { "the document".to_owned() } else { at });
-        // What the detail says already is not said twice.
-        let place = place.zip(field("value")).filter(|(place, value)| !(line.contains(place) && line.contains(value)));
-        let allowed = field("allowed").filter(|allowed| !line.contains(allowed));
-        let parts = [
-            place.map(|(place, value)| format!("{place} is {}", quoted(&value))),
-            allowed.map(|allowed| format!("allowed: {allowed}")),
-        ];
-        let more: Vec<String> = parts.into_iter().flatten().collect();
-        if more.is_empty() { line } else { format!("{line} ({})", more.join("; ")) }
+        problem_line(&problem, self.status)
     }
+}
+
+/// A problem inside of an answer (of an item, or at the end of a stream) in one line, with the exit code it stands for.
+pub fn problem_within(problem: &Value) -> Failure {
+    let status = problem.get("status").and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok());
+    let status = status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::BAD_GATEWAY);
+    Failure::new(code(status), problem_line(problem, status))
+}
+
+/// Whether the same again can succeed.
+fn code(status: StatusCode) -> u8 {
+    let passing = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+    if status.is_client_error() && !passing { REFUSED } else { AWAY }
+}
+
+/// The problem in one line: the field, its value and what is allowed, if it names them.
+fn problem_line(problem: &Value, status: StatusCode) -> String {
+    let field = |name: &str| problem.get(name).filter(|value| !value.is_null()).map(text);
+    let title = field("title").unwrap_or_else(|| status.canonical_reason().unwrap_or("no success").to_owned());
+    let mut line = format!("{} {title}", status.as_str());
+    if let Some(detail) = field("detail") {
+        line = format!("{line}: {detail}");
+    }
+    let place = field("pointer").map(|at| if at.is_empty() { "the document".to_owned() } else { at });
+    // What the detail says already is not said twice.
+    let place = place.zip(field("value")).filter(|(place, value)| !(line.contains(place) && line.contains(value)));
+    let allowed = field("allowed").filter(|allowed| !line.contains(allowed));
+    let parts = [
+        place.map(|(place, value)| format!("{place} is {}", quoted(&value))),
+        allowed.map(|allowed| format!("allowed: {allowed}")),
+    ];
+    let more: Vec<String> = parts.into_iter().flatten().collect();
+    if more.is_empty() { line } else { format!("{line} ({})", more.join("; ")) }
 }
 
 /// A JSON value as a person reads it.
@@ -91,7 +108,7 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answer {
-        Answer { status: StatusCode::from_u16(status).unwrap(), body: body.as_bytes().to_vec() }
+        Answer { status: StatusCode::from_u16(status).unwrap(), etag: None, body: body.as_bytes().to_vec() }
     }
 
     #[test]

@@ -4,9 +4,10 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::exit::{Failure, USAGE};
-use super::output::{print, say, table};
+use super::output::{print, say};
 use super::settings::Settings;
 use super::settings_args::SettingsArgs;
+use super::table::table;
 
 /// Its arguments: those of a node.
 #[derive(Debug, Args)]

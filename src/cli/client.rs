@@ -1,22 +1,25 @@
-//! The REST API from the other side: one call, its answer, and what to say when none came.
+//! The REST API from the other side: one call and its answer.
 
 use std::time::Duration;
 
 use clap::Args;
 use ureq::http::{Method, Request, Response};
-use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
-use ureq::{Agent, Body};
+use ureq::{AsSendBody, Body};
 use url::Url;
 
 use super::answer::Answer;
-use super::exit::{AWAY, Failure, quoted};
+use super::connection::{CALL_TIMEOUT, agent, away};
+use super::exit::{Failure, quoted};
+use super::line_stream::LineStream;
 
-/// Longest time for a connection to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest time for a whole call.
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest answer read, in bytes: far above the largest list.
 const ANSWER_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Longest wait for the count of what a filter finds.
+const COUNT_TIMEOUT: Duration = Duration::from_mins(5);
+/// The media type of one JSON document.
+const JSON: &str = "application/json";
+/// The media type of one JSON document per line.
+const LINES: &str = "application/x-ndjson";
 
 /// Which node to speak to, and how to print its answer.
 #[derive(Debug, Clone, Args)]
@@ -46,10 +49,39 @@ impl<'a> Path<'a> {
     }
 }
 
+/// A call, but for where it goes: how, what it takes and sends, and how long it may last.
+#[derive(Debug, Clone, Copy)]
+struct Manner<'a> {
+    method: &'a Method,
+    accepts: &'static str,
+    sends: &'static str,
+    header: Option<(&'static str, &'a str)>,
+    /// Of the whole call; none for a stream, which watches over its lines itself.
+    timeout: Option<Duration>,
+}
+
+impl<'a> Manner<'a> {
+    fn of(method: &'a Method) -> Self {
+        Self { method, accepts: JSON, sends: JSON, header: None, timeout: Some(CALL_TIMEOUT) }
+    }
+}
+
 impl Client {
+    /// Of this server, for tests.
+    #[cfg(test)]
+    pub fn of(server: &str) -> Self {
+        Self { server: server.to_owned(), json: false }
+    }
+
     /// The answer is to be printed as JSON.
     pub fn prints_json(&self) -> bool {
         self.json
+    }
+
+    /// The same node, and refusals in words: for calls that are tried again.
+    #[must_use]
+    pub fn in_words(&self) -> Self {
+        Self { json: false, ..self.clone() }
     }
 
     /// Reads.
@@ -57,7 +89,16 @@ impl Client {
     /// # Errors
     /// No answer, or a refusal.
     pub fn get(&self, path: Path<'_>) -> Result<Answer, Failure> {
-        self.without_body(&Method::GET, path)
+        self.answered(self.called(path, Manner::of(&Method::GET), ())?)
+    }
+
+    /// Reads what is no longer as `etag` says; an answer with status 304 if it still is.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub fn get_changed(&self, path: Path<'_>, etag: Option<&str>) -> Result<Answer, Failure> {
+        let header = etag.map(|etag| ("If-None-Match", etag));
+        self.answered(self.called(path, Manner { header, ..Manner::of(&Method::GET) }, ())?)
     }
 
     /// Removes.
@@ -65,7 +106,7 @@ impl Client {
     /// # Errors
     /// No answer, or a refusal.
     pub fn delete(&self, path: Path<'_>) -> Result<Answer, Failure> {
-        self.without_body(&Method::DELETE, path)
+        self.answered(self.called(path, Manner::of(&Method::DELETE), ())?)
     }
 
     /// Sends a JSON document, with an `Idempotency-Key` if there is one.
@@ -73,25 +114,64 @@ impl Client {
     /// # Errors
     /// No answer, or a refusal.
     pub fn post(&self, path: Path<'_>, document: Vec<u8>, key: Option<&str>) -> Result<Answer, Failure> {
-        let mut request = self.request(&Method::POST, path)?;
-        if let Some(key) = key {
-            request = request.header("Idempotency-Key", key);
-        }
-        let request = request.body(document).map_err(|cause| illegal(&cause))?;
-        self.answered(agent().run(request))
+        let header = key.map(|key| ("Idempotency-Key", key));
+        self.answered(self.called(path, Manner { header, ..Manner::of(&Method::POST) }, document)?)
     }
 
-    fn without_body(&self, method: &Method, path: Path<'_>) -> Result<Answer, Failure> {
-        let request = self.request(method, path)?.body(()).map_err(|cause| illegal(&cause))?;
-        self.answered(agent().run(request))
+    /// Changes something by a JSON document.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub fn patch(&self, path: Path<'_>, document: Vec<u8>) -> Result<Answer, Failure> {
+        self.answered(self.called(path, Manner::of(&Method::PATCH), document)?)
+    }
+
+    /// Sends a JSON document where the answer is a count that may take its time.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub fn count(&self, path: Path<'_>, document: Vec<u8>) -> Result<Answer, Failure> {
+        let manner = Manner { timeout: Some(COUNT_TIMEOUT), ..Manner::of(&Method::POST) };
+        self.answered(self.called(path, manner, document)?)
+    }
+
+    /// Sends JSON documents, one per line, and takes one answer.
+    ///
+    /// # Errors
+    /// No answer, or a refusal of all of them.
+    pub fn post_lines(&self, path: Path<'_>, documents: Vec<u8>) -> Result<Answer, Failure> {
+        self.answered(self.called(path, Manner { sends: LINES, ..Manner::of(&Method::POST) }, documents)?)
+    }
+
+    /// Sends a JSON document and takes an answer of many lines.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub fn stream(&self, path: Path<'_>, document: Vec<u8>) -> Result<LineStream, Failure> {
+        let manner = Manner { accepts: LINES, timeout: None, ..Manner::of(&Method::POST) };
+        let response = self.called(path, manner, document)?;
+        if response.status().is_success() {
+            return Ok(LineStream::of(response));
+        }
+        let refused = self.answered(response)?;
+        Err(Failure::new(super::exit::AWAY, format!("the server answered with {}, as no node does", refused.status)))
     }
 
     /// The content type is what the API's rule for browsers asks of every write, with a body or without.
-    fn request(&self, method: &Method, path: Path<'_>) -> Result<ureq::http::request::Builder, Failure> {
+    fn called<B: AsSendBody>(&self, path: Path<'_>, manner: Manner<'_>, body: B) -> Result<Response<Body>, Failure> {
+        let illegal = |cause| Failure::usage(format!("the request cannot be sent: {cause}"));
         let url = self.url(path)?;
-        let request = Request::builder().method(method).uri(url.as_str()).header("Accept", "application/json");
-        let writes = *method != Method::GET;
-        Ok(if writes { request.header("Content-Type", "application/json") } else { request })
+        let mut request = Request::builder().method(manner.method).uri(url.as_str()).header("Accept", manner.accepts);
+        if *manner.method != Method::GET {
+            request = request.header("Content-Type", manner.sends);
+        }
+        if let Some((name, value)) = manner.header {
+            request = request.header(name, value);
+        }
+        let request = request.body(body).map_err(|cause: ureq::http::Error| illegal(cause))?;
+        let request = agent().configure_request(request).timeout_global(manner.timeout);
+        let request = request.timeout_recv_response(Some(COUNT_TIMEOUT)).build();
+        agent().run(request).map_err(|cause| away(&self.server, &cause))
     }
 
     fn url(&self, path: Path<'_>) -> Result<Url, Failure> {
@@ -110,57 +190,22 @@ impl Client {
         Ok(url)
     }
 
-    fn answered(&self, result: Result<Response<Body>, ureq::Error>) -> Result<Answer, Failure> {
-        let away = |cause: ureq::Error| {
-            let advice = "start one with `task-scheduler node`, or name another with --server";
-            let server = &self.server;
-            match cause {
-                ureq::Error::Timeout(_) => {
-                    Failure::new(AWAY, format!("the server {server} does not answer in time ({cause}); try again"))
-                }
-                ureq::Error::Io(_) | ureq::Error::ConnectionFailed | ureq::Error::HostNotFound => {
-                    Failure::new(AWAY, format!("the server {server} cannot be reached ({cause}); {advice}"))
-                }
-                other => {
-                    Failure::new(AWAY, format!("the server {server} did not answer as a node does ({other}); {advice}"))
-                }
-            }
-        };
-        let mut response = result.map_err(away)?;
+    fn answered(&self, mut response: Response<Body>) -> Result<Answer, Failure> {
         let status = response.status();
-        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec().map_err(away)?;
-        Answer { status, body }.accepted(self.json)
+        let etag = response.headers().get("ETag").and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
+        let body = body.map_err(|cause| away(&self.server, &cause))?;
+        Answer { status, etag, body }.accepted(self.json)
     }
-}
-
-fn illegal(cause: &ureq::http::Error) -> Failure {
-    Failure::usage(format!("the request cannot be sent: {cause}"))
-}
-
-/// No proxy and no redirect: a node is called directly, or not at all.
-fn agent() -> Agent {
-    Agent::config_builder()
-        .http_status_as_error(false)
-        .proxy(None)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .timeout_connect(Some(CONNECT_TIMEOUT))
-        .timeout_global(Some(CALL_TIMEOUT))
-        .user_agent(concat!("task-scheduler/", env!("CARGO_PKG_VERSION")))
-        .tls_config(
-            TlsConfig::builder().provider(TlsProvider::NativeTls).root_certs(RootCerts::PlatformVerifier).build(),
-        )
-        .build()
-        .new_agent()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::exit::USAGE;
+    use super::super::exit::{AWAY, USAGE};
     use super::*;
 
     fn client(server: &str) -> Client {
-        Client { server: server.to_owned(), json: false }
+        Client::of(server)
     }
 
     #[test]

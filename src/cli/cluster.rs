@@ -6,13 +6,21 @@ use serde_json::Value;
 use super::answer::field;
 use super::client::{Client, Path};
 use super::exit::Failure;
-use super::output::{print, table};
+use super::output::print;
+use super::table::table;
 
 /// Most terms shown; the JSON has all that the server sends.
 const TERMS_SHOWN: usize = 10;
 
+/// For the help.
+const EXAMPLES: &str = "\
+Examples:
+  task-scheduler cluster
+  task-scheduler cluster --json | jq '.nodes[].name'";
+
 /// Its arguments.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Cluster {
     #[command(flatten)]
     client: Client,

@@ -12,7 +12,8 @@ pub const INNER: u8 = 70;
 pub const AWAY: u8 = 75;
 
 /// The exit codes, for `--help`.
-pub const EXPLAINED: &str = "Exit codes: 0 done (a node: stopped cleanly) · 1 the server refused the request · \
+pub const EXPLAINED: &str = "Exit codes: 0 done (a node: stopped cleanly) · 1 the server refused the request, or the task that was \
+    watched did not succeed · \
     2 wrong usage or a wrong setting · 70 an inner failure, or a node stopped by a second signal · 75 a server is away or overloaded, try again";
 
 /// Longest value quoted in a message, in characters.
@@ -25,12 +26,14 @@ pub struct Failure {
     pub code: u8,
     /// What to tell the caller; empty if it was told already.
     pub message: String,
+    /// To be told instead, where JSON was asked for: the refusal as it came.
+    pub json: Option<Vec<u8>>,
 }
 
 impl Failure {
     /// With an exit code of this module.
     pub fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), json: None }
     }
 
     /// Wrong usage.

@@ -4,7 +4,7 @@
 //! flags ─┐
 //! environment ─┼─▶ settings ─▶ cross_checks ─▶ NodeConfig ─▶ node::run
 //! file ─┘
-//! submit, get, list, cancel, resolve, cluster, health ─▶ client ─▶ a node's REST API
+//! submit, list, watch, cancel, stats, pause, health … ─▶ client ─▶ a node's REST API
 //! ```
 //!
 //! Whatever goes wrong is one line on stderr and an exit code of [`exit`].
@@ -13,17 +13,27 @@ mod answer;
 mod check_config;
 mod client;
 mod cluster;
+mod completions;
+mod connection;
 mod cross_checks;
+mod dead_letters;
 mod duration;
 pub mod exit;
+#[cfg(test)]
+mod fake_node;
 mod health;
 mod host_name;
+mod human_time;
+mod line_stream;
 mod migrate;
 mod node;
 mod offsets;
 mod origin;
 mod output;
+mod patience;
+mod pauses;
 mod payload;
+mod progress;
 mod setting;
 mod setting_list;
 #[cfg(test)]
@@ -31,23 +41,34 @@ mod setting_list_test;
 mod settings;
 mod settings_args;
 mod settings_file;
+mod stats;
 mod submit;
+mod table;
 mod tasks;
+mod terminal;
+mod upload;
+mod usage;
 
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ErrorKind};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use check_config::CheckConfig;
 use cluster::Cluster;
+use completions::Completions;
+use dead_letters::DeadLetters;
 use exit::{EXPLAINED, Failure};
 use health::Health;
 use migrate::Migrate;
 use offsets::Offsets;
+use pauses::{Pause, Pauses, Resume};
 use settings_args::SettingsArgs;
+use stats::Stats;
 use submit::Submit;
-use tasks::{Cancel, Get, List, Resolve};
+use tasks::change::{self, Change, Reschedule, Resolve};
+use tasks::get::Get;
+use tasks::list::List;
+use tasks::watch::Watch;
 
 /// Runs every scheduled task at its time, once.
 #[derive(Debug, Parser)]
@@ -61,27 +82,58 @@ struct CommandLine {
 enum Command {
     /// Run a node: accept tasks, keep them, and fire them at their time
     #[command(after_help = "Flags win over the environment, the environment over the file of --config; in the file a \
-        setting is its flag with underscores: claim_lead_ms = 50. The log goes to stderr; RUST_LOG sets how much.")]
+        setting is its flag with underscores: claim_lead_ms = 50. The log goes to stderr; RUST_LOG sets how much.\n\n\
+        Examples:\n  task-scheduler node\n  task-scheduler node --database-url postgres://scheduler@db/tasks --kafka-brokers kafka:9092")]
     Node(SettingsArgs),
-    /// Submit a task
+    /// Submit a task, or many from a file
     Submit(Box<Submit>),
     /// Show one task
     Get(Get),
     /// List tasks, the newest first
     List(List),
-    /// Cancel a task that was not dispatched yet
-    Cancel(Cancel),
-    /// Settle a task whose outcome is unknown
+    /// Follow a task to its end
+    Watch(Watch),
+    /// Cancel tasks that were not dispatched yet
+    #[command(after_help = change::CANCEL_EXAMPLES)]
+    Cancel(Change),
+    /// Fire scheduled tasks now
+    #[command(after_help = change::RUN_EXAMPLES)]
+    Run(Change),
+    /// Schedule failed tasks again, now
+    #[command(after_help = change::RETRY_EXAMPLES)]
+    Retry(Change),
+    /// Settle tasks whose outcome is unknown
     Resolve(Resolve),
+    /// Move scheduled tasks to another time
+    Reschedule(Reschedule),
+    /// Hold back the dispatch of everything, or of a label
+    Pause(Pause),
+    /// Go on with what is paused
+    Resume(Resume),
+    /// Show what is paused
+    Pauses(Pauses),
     /// Show the nodes and who is master
     Cluster(Cluster),
+    /// Show counts, rates and lateness
+    Stats(Stats),
+    /// List, show or replay records that could not be read
+    DeadLetters(DeadLetters),
+    /// Print the completions for a shell
+    Completions(Completions),
     /// Ask whether a node takes submissions, for the health check of a container
-    #[command(after_help = "Exit codes: 0 it does · 1 it does not, or does not answer · 2 wrong usage")]
+    #[command(after_help = "Exit codes: 0 it does · 1 it does not, or does not answer · 2 wrong usage\n\n\
+        Examples:\n  task-scheduler health\n  task-scheduler health --server http://127.0.0.1:8081")]
     Health(Health),
+    #[command(after_help = "Examples:\n  task-scheduler offsets show --kafka-brokers kafka:9092\n  \
+        task-scheduler offsets set --to beginning --partition 3 --kafka-brokers kafka:9092")]
     /// Show how far the submission topic is ingested, or have it read from elsewhere
     Offsets(Offsets),
+    #[command(after_help = "Examples:\n  task-scheduler migrate\n  \
+        task-scheduler migrate --database-url postgres://scheduler@db/tasks")]
     /// Bring the database up to this program's schema without starting a node
     Migrate(Migrate),
+    #[command(after_help = "Examples:\n  task-scheduler check-config\n  \
+        task-scheduler check-config --config node.toml --json")]
     /// Show a node's settings and where each comes from; start nothing
     CheckConfig(CheckConfig),
 }
@@ -93,9 +145,19 @@ impl Command {
             Self::Submit(submit) => submit.run(),
             Self::Get(get) => get.run(),
             Self::List(list) => list.run(),
-            Self::Cancel(cancel) => cancel.run(),
+            Self::Watch(watch) => watch.run(),
+            Self::Cancel(change) => change.cancel(),
+            Self::Run(change) => change.fire(),
+            Self::Retry(change) => change.retry(),
             Self::Resolve(resolve) => resolve.run(),
+            Self::Reschedule(reschedule) => reschedule.run(),
+            Self::Pause(pause) => pause.run(),
+            Self::Resume(resume) => resume.run(),
+            Self::Pauses(pauses) => pauses.run(),
             Self::Cluster(cluster) => cluster.run(),
+            Self::Stats(stats) => stats.run(),
+            Self::DeadLetters(letters) => letters.run(),
+            Self::Completions(completions) => completions.run(CommandLine::command()),
             Self::Health(health) => health.run(),
             Self::Offsets(offsets) => offsets.run(),
             Self::Migrate(migrate) => migrate.run(),
@@ -108,64 +170,28 @@ impl Command {
 pub fn run() -> ExitCode {
     let ended = match CommandLine::try_parse() {
         Ok(line) => line.command.run(),
-        Err(error) => refused(&error),
+        Err(error) => usage::refused(&error),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !failure.message.is_empty() {
-                output::say(&failure.to_string());
+            match &failure.json {
+                Some(refusal) => output::say_as_it_is(refusal),
+                None if failure.message.is_empty() => {}
+                None => output::say(&failure.to_string()),
             }
             ExitCode::from(failure.code)
         }
     }
 }
 
-/// `--help` and `--version` are answered in full; wrong usage in one line.
-fn refused(error: &clap::Error) -> Result<(), Failure> {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => output::print(&error.render().to_string()),
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            // Nobody asked for the help: it goes where errors go. That it cannot be written helps nobody either.
-            let _ = error.print();
-            Err(Failure::usage(""))
-        }
-        _ => Err(Failure::usage(usage_line(error))),
-    }
-}
-
-/// What clap says on several lines, on one: what is wrong, what was meant perhaps, where to read on.
-fn usage_line(error: &clap::Error) -> String {
-    let text = error.render().to_string();
-    let mut parts: Vec<String> = Vec::new();
-    for line in text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")) {
-        let line = line.strip_prefix("error: ").or_else(|| line.strip_prefix("tip: ")).unwrap_or(line);
-        match parts.last_mut() {
-            _ if line.is_empty() => {}
-            // A list that follows its heading.
-            Some(last) if last.ends_with(':') => *last = format!("{last} {line}"),
-            _ => parts.push(line.to_owned()),
-        }
-    }
-    parts.retain(|part| !part.starts_with("For more information"));
-    let command = match error.get(ContextKind::Usage).map(ToString::to_string) {
-        Some(usage) => usage.split_whitespace().skip_while(|word| *word != "task-scheduler").nth(1).map(str::to_owned),
-        None => None,
-    };
-    let command = command.filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase())).unwrap_or_default();
-    let space = if command.is_empty() { "" } else { " " };
-    format!("{}; see `task-scheduler{space}{command} --help`", parts.join("; "))
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     fn line(args: &[&str]) -> String {
         let error = CommandLine::try_parse_from([&["task-scheduler"], args].concat()).expect_err("wrong usage");
-        let failure = refused(&error).expect_err("wrong usage");
+        let failure = usage::refused(&error).expect_err("wrong usage");
         assert_eq!(failure.code, exit::USAGE);
         failure.message
     }
@@ -193,6 +219,46 @@ mod tests {
             for arg in command.get_arguments() {
                 assert!(arg.get_help().is_some() || arg.get_id() == "help", "{} {}", command.get_name(), arg.get_id());
             }
+        }
+    }
+
+    /// The words of a line as a shell cuts it, up to where its output goes elsewhere.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote, mut begun) = (Vec::new(), String::new(), false, false);
+        for sign in line.chars() {
+            match sign {
+                '\'' => (quote, begun) = (!quote, true),
+                ' ' if !quote => {
+                    if std::mem::take(&mut begun) {
+                        words.push(std::mem::take(&mut word));
+                    }
+                }
+                sign => {
+                    begun = true;
+                    word.push(sign);
+                }
+            }
+        }
+        assert!(!quote, "a quote is open in {line}");
+        words.extend(begun.then_some(word));
+        words.into_iter().take_while(|word| !["|", ">", "&&"].contains(&word.as_str())).collect()
+    }
+
+    #[test]
+    fn every_example_is_a_command_line() {
+        for command in CommandLine::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples =
+                help.lines().filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
+            let mut count = 0;
+            for example in examples.filter_map(|line| line.find("task-scheduler ").map(|at| &line[at..])) {
+                if let Err(error) = CommandLine::try_parse_from(words(example)) {
+                    panic!("{example}: {error}");
+                }
+                assert!(example.contains(&format!("task-scheduler {}", command.get_name())), "{example}");
+                count += 1;
+            }
+            assert!((2..=4).contains(&count), "{} has {count} examples", command.get_name());
         }
     }
 

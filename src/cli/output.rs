@@ -1,11 +1,9 @@
-//! Printing: text on stdout, tables, and what to do when nobody reads.
+//! Printing: text on stdout, and what to do when nobody reads.
 
 use std::io::{self, ErrorKind, Write as _};
 
 use super::exit::{Failure, INNER, one_line};
-
-/// Most characters of one cell of a table.
-const CELL_CHARS_MAX: usize = 80;
+use super::terminal;
 
 /// Prints a text on stdout, with a line end.
 ///
@@ -33,60 +31,20 @@ pub fn say_as_it_is(text: &[u8]) {
     let _ = stderr.write_all(text.trim_ascii_end()).and_then(|()| stderr.write_all(b"\n"));
 }
 
-/// Rows under a heading, each column as wide as its widest cell.
-pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
-    let heading: Vec<String> = heading.iter().map(ToString::to_string).collect();
-    let rows: Vec<Vec<String>> =
-        std::iter::once(&heading).chain(rows).map(|row| row.iter().map(|text| cell(text)).collect()).collect();
-    let mut widths = vec![0_usize; heading.len()];
-    for row in &rows {
-        for (width, text) in widths.iter_mut().zip(row) {
-            *width = (*width).max(text.chars().count());
-        }
-    }
-    rows.iter().map(|row| padded(row, &widths)).collect()
-}
-
 /// Names and values, the values in one column.
 pub fn pairs(rows: &[(&str, String)]) -> String {
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let lines = rows.iter().map(|(name, value)| format!("{name:width$}  {}", one_line(value)));
+    let shown = |name: &str, value: &str| match name {
+        "state" => terminal::state(&one_line(value)),
+        _ => one_line(value),
+    };
+    let lines = rows.iter().map(|(name, value)| format!("{name:width$}  {}", shown(name, value)));
     lines.collect::<Vec<_>>().join("\n") + "\n"
-}
-
-fn padded(row: &[String], widths: &[usize]) -> String {
-    let line: Vec<String> = row.iter().zip(widths).map(|(text, width)| format!("{text:width$}")).collect();
-    format!("{}\n", line.join("  ").trim_end())
-}
-
-/// One cell: on one line, not too long, and never empty, so that columns can be cut by white space.
-fn cell(text: &str) -> String {
-    let line = one_line(text);
-    if line.is_empty() {
-        return "-".to_owned();
-    }
-    if line.chars().count() <= CELL_CHARS_MAX {
-        return line;
-    }
-    line.chars().take(CELL_CHARS_MAX - 1).chain(std::iter::once('…')).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn columns_are_aligned_and_no_cell_is_empty() {
-        let text =
-            table(&["ID", "STATE"], &[vec!["1234".to_owned(), String::new()], vec!["5".to_owned(), "x\ny".to_owned()]]);
-        assert_eq!(text, "ID    STATE\n1234  -\n5     x y\n");
-    }
-
-    #[test]
-    fn long_cells_are_cut() {
-        let text = table(&["A"], &[vec!["x".repeat(500)]]);
-        assert!(text.lines().all(|line| line.chars().count() <= CELL_CHARS_MAX));
-    }
 
     #[test]
     fn pairs_are_aligned() {

@@ -37,8 +37,7 @@ pub fn as_json(text: &[u8]) -> Result<Box<RawValue>, Failure> {
     serde_json::from_slice(text).map_err(|cause| {
         let shown = quoted(&String::from_utf8_lossy(text));
         Failure::usage(format!(
-            "the payload {shown} is no JSON ({cause}); write a text as '\"text\"', and send other bytes with \
-             --payload-file and --raw"
+            "the payload {shown} is no JSON ({cause}); write a text as '\"text\"', and send other bytes with --raw"
         ))
     })
 }

@@ -1,56 +1,63 @@
 //! `task-scheduler submit`.
 
-use std::collections::BTreeMap;
+mod document;
+mod target;
 
 use clap::{ArgGroup, Args};
-use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::answer::field;
 use super::client::{Client, Path};
-use super::duration;
 use super::exit::{AWAY, Failure};
+use super::human_time::HumanTime;
 use super::output::print;
-use super::payload;
+use super::upload::Upload;
+use super::{duration, human_time, payload};
 use crate::domain::time::millis_of;
+use document::{Document, Misfire, Retry};
+use target::{TargetArgs, split_all};
+
+const EXAMPLES: &str = "\
+Examples:
+  task-scheduler submit --in 5m --http https://hooks.example.org/orders '{\"order\": 42}'
+  task-scheduler submit --at '2026-12-24 18:00 Europe/Berlin' --kafka reminders --record-key 42 @reminder.json
+  echo '\"hello\"' | task-scheduler submit --in 30s --log -
+  task-scheduler submit --lines tasks.ndjson
+
+Prints the task's id. Without --id and --key it makes an id itself: after exit code 75 the same call with --id and that
+id (it is in the message) cannot make a second task.
+
+--lines uploads one document per line. A line without an id gets one that is made from what the line says, from how many
+lines above it say the same, and from --upload: the same upload again, whole or broken off, makes each task once, and a line
+that stands twice makes two. A later upload of the same lines that is to make new tasks needs another --upload. Refused lines are
+told with their numbers, and the rest goes on.";
 
 /// Its arguments.
 #[derive(Debug, Args)]
 #[group(skip)]
-#[command(group = ArgGroup::new("when").args(["at", "delay", "document"]).required(true))]
-#[command(group = ArgGroup::new("where").args(["http", "log", "document"]).required(true))]
-#[command(after_help = "Prints the task's id. Without --id and --key it makes an id itself: after exit code 75 the \
-    same call with --id and that id (it is in the message) cannot make a second task.")]
+#[command(group = ArgGroup::new("when").args(["at", "delay", "document", "lines"]).required(true))]
+#[command(group = ArgGroup::new("where").args(["http", "kafka", "log", "document", "lines"]).required(true))]
+#[command(after_help = EXAMPLES)]
 pub struct Submit {
     #[command(flatten)]
     client: Client,
-    /// When to run: RFC 3339 with an offset, like 2026-12-24T18:00:00+01:00
-    #[arg(long, value_name = "TIME")]
-    at: Option<String>,
+    /// When to run: RFC 3339, '2026-12-24 18:00 Europe/Berlin', 'tomorrow 18:00 UTC' or 'in 5m'
+    #[arg(long, value_name = "TIME", value_parser = human_time::ahead)]
+    at: Option<HumanTime>,
     /// How long from now: 250ms, 30s, 5m, 2h, 1d, 1h30m
     #[arg(long = "in", id = "delay", value_name = "DURATION")]
     delay: Option<String>,
-    /// Call this URL
-    #[arg(long, value_name = "URL")]
-    http: Option<String>,
-    /// The method of the call [default: POST]
-    #[arg(long, requires = "http", conflicts_with = "log")]
-    method: Option<String>,
-    /// A header of the call, as 'Name: value' (repeat it for more)
-    #[arg(long = "header", value_name = "HEADER", requires = "http", conflicts_with = "log")]
-    headers: Vec<String>,
-    /// Write the payload to the node's log instead of calling anybody
-    #[arg(long)]
-    log: bool,
-    /// What to send: JSON, or - for stdin
+    #[command(flatten)]
+    target: TargetArgs,
+    /// What to send: JSON, @FILE, or - for stdin
     #[arg(conflicts_with = "payload_file")]
     payload: Option<String>,
     /// A file with what to send: JSON, or any bytes with --raw; - for stdin
     #[arg(long, value_name = "FILE")]
     payload_file: Option<String>,
-    /// Send the bytes of --payload-file as they are
-    #[arg(long, requires = "payload_file")]
+    /// Send the bytes of the payload as they are
+    #[arg(long)]
     raw: bool,
     /// The task's id, a UUID; the same id is the same task [default: a new one]
     #[arg(long, conflicts_with = "key")]
@@ -78,63 +85,31 @@ pub struct Submit {
     expire_after_ms: Option<u64>,
     /// A whole JSON document as POST /v1/tasks takes it, instead of all of these; - for stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "payload", "payload_file", "id", "delivery", "priority", "labels", "timeout_ms", "max_attempts", "expire_after_ms",
+        "payload", "payload_file", "raw", "id", "delivery", "priority", "labels", "timeout_ms", "max_attempts",
+        "expire_after_ms", "method", "headers", "record_key", "lines",
     ])]
     document: Option<String>,
-}
-
-/// The document of `POST /v1/tasks`.
-#[derive(Debug, Serialize)]
-struct Document<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    run_at: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delay_ms: Option<u64>,
-    target: Target<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delivery: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry: Option<Retry>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    timeout_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    misfire: Option<Misfire>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    priority: Option<u64>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    labels: BTreeMap<&'a str, &'a str>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Target<'a> {
-    Http {
-        url: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        method: Option<&'a str>,
-        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-        headers: BTreeMap<&'a str, &'a str>,
-    },
-    Log,
-}
-
-#[derive(Debug, Serialize)]
-struct Retry {
-    max_attempts: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Misfire {
-    expire_after_ms: u64,
+    /// Many documents, one per line, instead of all of these; - for stdin
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "payload", "payload_file", "raw", "id", "key", "delivery", "priority", "labels", "timeout_ms", "max_attempts",
+        "expire_after_ms", "method", "headers", "record_key", "at", "delay", "http", "kafka", "log",
+    ])]
+    lines: Option<String>,
+    /// What tells this upload of lines from another of the same ones
+    #[arg(long, value_name = "NAME", requires = "lines", conflicts_with_all = ["at", "delay", "document"])]
+    upload: Option<String>,
+    /// No progress of an upload
+    #[arg(long, requires = "lines", conflicts_with_all = ["at", "delay", "document"])]
+    quiet: bool,
 }
 
 impl Submit {
     /// Submits, and prints the id.
     pub fn run(mut self) -> Result<(), Failure> {
+        if let Some(file) = &self.lines {
+            let name = self.upload.as_deref().unwrap_or_default();
+            return Upload { client: &self.client, file, name, quiet: self.quiet }.run();
+        }
         if self.document.is_none() && self.id.is_none() && self.key.is_none() {
             self.id = Some(Uuid::now_v7().to_string());
         }
@@ -163,11 +138,17 @@ impl Submit {
             .map(duration::parse)
             .transpose()
             .map_err(|why| Failure::usage(format!("--in: {why}")))?;
+        // What is counted from now is counted by the node: this machine's clock may be wrong.
+        let (run_at, delay) = match &self.at {
+            Some(HumanTime::In(after)) => (None, Some(*after)),
+            Some(at) => (Some(at.rfc3339_now()), None),
+            None => (None, delay),
+        };
         let document = Document {
             id: self.id.as_deref(),
-            run_at: self.at.as_deref(),
+            run_at,
             delay_ms: delay.map(millis_of),
-            target: self.target()?,
+            target: self.target.target()?,
             payload: self.payload()?,
             delivery: self.delivery.as_deref(),
             retry: self.max_attempts.map(|max_attempts| Retry { max_attempts }),
@@ -179,35 +160,20 @@ impl Submit {
         serde_json::to_vec(&document).map_err(|cause| Failure::usage(cause.to_string()))
     }
 
-    fn target(&self) -> Result<Target<'_>, Failure> {
-        let Some(url) = self.http.as_deref() else { return Ok(Target::Log) };
-        Ok(Target::Http { url, method: self.method.as_deref(), headers: split_all(&self.headers, ':', "--header")? })
-    }
-
     fn payload(&self) -> Result<Option<Box<RawValue>>, Failure> {
-        let payload = match (&self.payload, &self.payload_file) {
+        let bytes = match (self.payload.as_deref(), self.payload_file.as_deref()) {
+            (None, None) if self.raw => return Err(Failure::usage("--raw needs a payload")),
             (None, None) => return Ok(None),
-            (Some(text), _) if text != "-" => payload::as_json(text.as_bytes())?,
-            (stdin, file) => {
-                let bytes = payload::read(stdin.as_ref().or(file.as_ref()).map_or("-", String::as_str))?;
-                if self.raw { payload::as_bytes(&bytes)? } else { payload::as_json(&bytes)? }
-            }
+            (Some("-"), _) => payload::read("-")?,
+            // No JSON begins with an @.
+            (Some(text), _) => match text.strip_prefix('@') {
+                Some(file) => payload::read(file)?,
+                None => text.as_bytes().to_vec(),
+            },
+            (None, Some(file)) => payload::read(file)?,
         };
-        Ok(Some(payload))
+        Ok(Some(if self.raw { payload::as_bytes(&bytes)? } else { payload::as_json(&bytes)? }))
     }
-}
-
-/// `name=value` or `Name: value`, each name once: a later one would silently win otherwise.
-fn split_all<'a>(texts: &'a [String], at: char, flag: &str) -> Result<BTreeMap<&'a str, &'a str>, Failure> {
-    let mut pairs = BTreeMap::new();
-    for text in texts {
-        let wrong = |why: &str| Failure::usage(format!("{flag} is {}; allowed: {why}", super::exit::quoted(text)));
-        let (name, value) = text.split_once(at).ok_or_else(|| wrong(&format!("a name, '{at}' and a value")))?;
-        if pairs.insert(name.trim(), value.trim()).is_some() {
-            return Err(wrong("each name once"));
-        }
-    }
-    Ok(pairs)
 }
 
 #[cfg(test)]
@@ -278,6 +244,47 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_may_have_its_cluster_before_it() {
+        let target = |args: &[&str]| {
+            let document = document(&[&["--in", "0s"], args].concat());
+            serde_json::from_str::<serde_json::Value>(&document).unwrap()["target"].clone()
+        };
+        assert_eq!(target(&["--kafka", "orders"]), serde_json::json!({"type": "kafka", "topic": "orders"}));
+        assert_eq!(
+            target(&["--kafka", "west/orders", "--record-key", "42", "--header", "A: 1"]),
+            serde_json::json!({"type": "kafka", "cluster": "west", "topic": "orders", "key": "42", "headers": {"A": "1"}})
+        );
+    }
+
+    #[test]
+    fn a_time_counted_from_now_is_the_nodes_to_count() {
+        let log = r#""target":{"type":"log"}}"#;
+        assert_eq!(document(&["--at", "in 5m", "--log"]), format!(r#"{{"delay_ms":300000,{log}"#));
+        let instant = "2026-12-24T18:00:00+01:00";
+        for at in [instant, "2026-12-24 18:00 Europe/Berlin"] {
+            assert_eq!(document(&["--at", at, "--log"]), format!(r#"{{"run_at":"{instant}",{log}"#));
+        }
+    }
+
+    #[test]
+    fn a_payload_comes_from_the_argument_or_a_file() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, b"[1]").unwrap();
+        let at_file = format!("@{}", file.path().display());
+        let payload = |args: &[&str]| {
+            parsed(&[&["--in", "1s", "--log"], args].concat())
+                .unwrap()
+                .payload()
+                .map(|json| json.unwrap().get().to_owned())
+        };
+        assert_eq!(payload(&[&at_file]).unwrap(), "[1]");
+        assert_eq!(payload(&["--raw", &at_file]).unwrap(), r#"{"base64":"WzFd"}"#);
+        assert_eq!(payload(&["--raw", "hello"]).unwrap(), r#"{"base64":"aGVsbG8="}"#);
+        assert!(payload(&["@/nowhere/x"]).unwrap_err().message.contains("/nowhere/x"));
+        assert_eq!(payload(&["--raw"]).unwrap_err().code, crate::cli::exit::USAGE);
+    }
+
+    #[test]
     fn contradictions_and_gaps_are_wrong_usage() {
         for args in [
             vec!["--log"],
@@ -288,6 +295,14 @@ mod tests {
             vec!["--in", "1s", "--log", "--id", "a", "--key", "b"],
             vec!["--in", "1s", "--log", "--delivery", "exactly_once"],
             vec!["--document", "-", "--in", "1s"],
+            vec!["--document", "-", "--lines", "-"],
+            vec!["--lines", "-", "--in", "1s", "--log"],
+            vec!["--lines", "-", "1"],
+            vec!["--in", "1s", "--log", "--upload", "x"],
+            vec!["--in", "1s", "--log", "--kafka", "orders"],
+            vec!["--in", "1s", "--http", "http://h/", "--record-key", "1"],
+            vec!["--in", "1s", "--log", "--header", "A: 1"],
+            vec!["--at", "2026-12-24 18:00", "--log"],
             vec!["--in", "1s", "--log", "1", "--payload-file", "x"],
         ] {
             assert!(parsed(&args).is_err(), "{args:?}");
@@ -303,7 +318,7 @@ mod tests {
             ["--in", "5s", "--log", "--label=x"],
             ["--in", "5s", "--http=http://h", "--header=x"],
         ] {
-            assert_eq!(parsed(&args).unwrap().as_document().unwrap_err().code, super::super::exit::USAGE, "{args:?}");
+            assert_eq!(parsed(&args).unwrap().as_document().unwrap_err().code, crate::cli::exit::USAGE, "{args:?}");
         }
     }
 
