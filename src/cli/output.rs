@@ -10,13 +10,20 @@ use super::terminal;
 /// # Errors
 /// It cannot be written. A reader that has gone (`… | head`) is no error: it has what it wanted.
 pub fn print(text: &str) -> Result<(), Failure> {
+    print_on(text).map(|_| ())
+}
+
+/// The same; whether anybody reads on.
+///
+/// # Errors
+/// It cannot be written.
+pub fn print_on(text: &str) -> Result<bool, Failure> {
     let mut stdout = io::stdout().lock();
     let end = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
     match write!(stdout, "{text}{end}").and_then(|()| stdout.flush()) {
-        Err(cause) if cause.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::new(INNER, format!("the output cannot be written: {cause}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(cause) if cause.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(cause) => Err(Failure::new(INNER, format!("the output cannot be written: {cause}"))),
     }
 }
 

@@ -228,6 +228,75 @@ fn an_unknown_task_is_resolved_once() {
 }
 
 #[test]
+fn a_task_is_watched_to_its_end() {
+    let (node, receiver) = (Node::start(), Receiver::start());
+    let id = submit(&node, &["--at", "in 300ms", "--http", &receiver.url("/hook")]);
+    let watched = call(&node, &["watch", &id]).ok().stdout;
+    assert!(watched.lines().last().unwrap().contains("  succeeded   by attempt 1"), "{watched}");
+    let json = call(&node, &["watch", &id, "--json"]).ok().json();
+    assert_eq!((json["id"].as_str(), json["state"].as_str()), (Some(id.as_str()), Some("succeeded")));
+
+    // Nobody listens there.
+    let url = format!("http://{}/", free_address());
+    let id = submit(&node, &["--in", "0s", "--http", &url, "--max-attempts", "1"]);
+    let failed = call(&node, &["watch", &id]);
+    assert_eq!(failed.code, 1);
+    assert!(failed.line().starts_with(&format!("the task {id} is failed: ")), "{failed:?}");
+
+    let id = submit(&node, &["--in", "1h", "--log"]);
+    let late = call(&node, &["watch", &id, "--timeout", "100ms"]);
+    assert_eq!(late.code, 75);
+    assert!(late.line().contains("is still scheduled"), "{late:?}");
+    assert_eq!(call(&node, &["watch", "0199c0de-0000-7000-8000-00000000dead"]).code, 1);
+}
+
+#[test]
+fn several_tasks_are_cancelled_and_a_refused_one_is_told() {
+    let node = Node::start();
+    let ids: Vec<String> = (0..2).map(|_| submit(&node, &["--in", "1h", "--log"])).collect();
+    let missing = "0199c0de-0000-7000-8000-00000000dead";
+    let cancelled = call(&node, &["cancel", &ids[0], missing, &ids[1]]);
+    assert_eq!((cancelled.code, cancelled.stdout), (1, format!("{} cancelled\n{} cancelled\n", ids[0], ids[1])));
+    assert!(cancelled.stderr.contains(&format!("{missing}: 404 ")), "{}", cancelled.stderr);
+}
+
+#[test]
+fn many_tasks_are_not_changed_without_a_yes() {
+    let node = Node::start();
+    let unasked = call(&node, &["cancel", "--label", "a=b"]);
+    assert_eq!(unasked.code, 2);
+    assert!(unasked.line().contains("--yes"), "{unasked:?}");
+}
+
+#[test]
+fn a_list_follows_its_pages_to_the_end() {
+    let node = Node::start();
+    let ids: Vec<String> = (0..3).map(|_| submit(&node, &["--in", "1h", "--log"])).collect();
+    let all = call(&node, &["list", "--all", "--from", "1h ago", "--to", "in 1h"]).ok().stdout;
+    assert!(all.lines().count() == 4 && ids.iter().all(|id| all.contains(id)), "{all}");
+    assert_eq!(call(&node, &["list", "--from", "in 1h"]).ok().stdout.lines().count(), 1);
+}
+
+#[test]
+fn the_figures_are_readable_and_there_as_json() {
+    let node = Node::start();
+    submit(&node, &["--in", "1h", "--log"]);
+    let shown = call(&node, &["stats"]).ok().stdout;
+    for words in [vec!["scheduled", "1"], vec!["succeeded", "0"]] {
+        assert!(shown.lines().any(|line| line.split_whitespace().collect::<Vec<_>>() == words), "{shown}");
+    }
+    assert_eq!(call(&node, &["stats", "--json"]).ok().json()["tasks"]["scheduled"], 1);
+    assert!(run(&["completions", "bash"]).ok().stdout.contains("reschedule"));
+}
+
+#[test]
+fn a_time_without_its_zone_is_wrong_usage() {
+    let refused = run(&["submit", "--at", "2026-12-24 18:00", "--log"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.line().contains("lacks its zone") && refused.line().contains("Europe/Berlin"), "{refused:?}");
+}
+
+#[test]
 fn the_cluster_is_shown_with_its_master() {
     let node = Node::with(&["--name", "node-of-the-test"]);
     let shown = call(&node, &["cluster"]).ok().stdout;

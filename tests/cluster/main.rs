@@ -46,3 +46,4 @@ mod settings;
 mod stop;
 mod tls;
 mod topic_setup;
+mod upload;

@@ -7,7 +7,7 @@ use super::shown::{HEADING, rows};
 use crate::cli::answer::field;
 use crate::cli::client::{Client, Path};
 use crate::cli::exit::Failure;
-use crate::cli::output::{print, say};
+use crate::cli::output::{print_on, say};
 use crate::cli::table::Table;
 
 /// Tasks listed unless said.
@@ -58,10 +58,10 @@ impl List {
             let answer = self.client.get(Path { parts: &["v1", "tasks"], query: &query })?;
             let page = answer.json()?;
             let rows = rows(&page);
-            if self.client.prints_json() {
-                answer.print_raw()?;
-            } else {
-                print(&table.page(&rows))?;
+            let raw = self.client.prints_json();
+            let shown = if raw { String::from_utf8_lossy(&answer.body).into_owned() } else { table.page(&rows) };
+            if !print_on(&shown)? {
+                return Ok(());
             }
             // A page may be short, even empty, and not the last.
             left = left.saturating_sub(rows.len());
@@ -69,7 +69,7 @@ impl List {
             match &cursor {
                 None => return Ok(()),
                 Some(cursor) if left == 0 => {
-                    if !self.client.prints_json() {
+                    if !raw {
                         say(&format!("there are more: repeat with --cursor {cursor}"));
                     }
                     return Ok(());
