@@ -84,6 +84,8 @@ fn problem_line(problem: &Value, status: StatusCode) -> String {
     let parts = [
         place.map(|(place, value)| format!("{place} is {}", quoted(&value))),
         allowed.map(|allowed| format!("allowed: {allowed}")),
+        // By it the node's log is searched, which says more than a fault's answer.
+        field("request_id").filter(|_| status.is_server_error()).map(|id| format!("request {id}")),
     ];
     let more: Vec<String> = parts.into_iter().flatten().collect();
     if more.is_empty() { line } else { format!("{line} ({})", more.join("; ")) }
@@ -121,6 +123,8 @@ mod tests {
         let twice =
             r#"{"title": "Invalid", "detail": "/x is 12; allowed: 0", "pointer": "/x", "value": "12", "allowed": "0"}"#;
         assert_eq!(answer(400, twice).accepted(false).unwrap_err().message, "400 Invalid: /x is 12; allowed: 0");
+        let fault = answer(500, r#"{"title": "The node has failed at this", "request_id": "r-1"}"#);
+        assert_eq!(fault.accepted(false).unwrap_err().message, "500 The node has failed at this (request r-1)");
         let with_detail = r#"{"title": "Conflict", "detail": "it was dispatched"}"#;
         assert_eq!(answer(409, with_detail).accepted(false).unwrap_err().message, "409 Conflict: it was dispatched");
     }

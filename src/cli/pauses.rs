@@ -157,13 +157,15 @@ fn shown(pauses: &[Value]) -> String {
         let label = Some(field(pause, "label")).filter(|label| !label.is_empty());
         let more = if pause.get("waiting_more").and_then(Value::as_bool) == Some(true) { "+" } else { "" };
         let time = |name| to_the_second(&field(pause, name));
+        let pace = field(pause, "per_second");
+        let at_once = pace.is_empty() && !field(pause, "resumed_at").is_empty();
         vec![
             field(pause, "id"),
             label.unwrap_or_else(|| "everything".to_owned()),
             format!("{}{more}", field(pause, "waiting")),
             time("paused_at"),
             time("resumed_at"),
-            field(pause, "per_second"),
+            if at_once { "at once".to_owned() } else { pace },
             field(pause, "reason"),
         ]
     };
@@ -246,5 +248,7 @@ mod tests {
         let text = shown(&[json!({"id": 3, "label": null, "waiting": 10_000, "waiting_more": true, "paused_at": "t"})]);
         let row: Vec<&str> = text.lines().last().unwrap().split_whitespace().collect();
         assert_eq!(row, ["3", "everything", "10000+", "t", "-", "-", "-"]);
+        let resumed = shown(&[json!({"id": 3, "label": "a=b", "resumed_at": "t", "per_second": null})]);
+        assert!(resumed.lines().last().unwrap().contains("at once"), "{resumed}");
     }
 }

@@ -18,14 +18,14 @@ const TWINS: usize = 1_000;
 /// So many lines, the last [`TWINS`] of them alike; due far ahead.
 fn lines(count: usize) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    let mut text = String::new();
+    let mut text = Vec::with_capacity(count);
     for n in 0..count {
         let label = if n < count - TWINS { n.to_string() } else { "twin".to_owned() };
-        text.push_str(&format!(
-            "{{\"delay_ms\": 86400000, \"target\": {{\"type\": \"log\"}}, \"labels\": {{\"n\": \"{label}\"}}}}\n"
-        ));
+        let labels = serde_json::json!({ "n": label });
+        let line = serde_json::json!({ "delay_ms": 86_400_000, "target": { "type": "log" }, "labels": labels });
+        text.push(line.to_string());
     }
-    file.write_all(text.as_bytes()).unwrap();
+    file.write_all(text.join("\n").as_bytes()).unwrap();
     file
 }
 
