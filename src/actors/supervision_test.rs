@@ -115,7 +115,8 @@ impl Rig {
                 .check(Received { idempotency_key: None, record_key: None, at })
                 .unwrap();
             ids.push(task.id);
-            let submission = Submission { document: json.into(), received_at: at, task, named: false };
+            let submission =
+                Submission { document: json.into(), received_at: at, task, named: false, trace_parent: None };
             loop {
                 match self.parts.queue.publish(vec![submission.clone()]).await {
                     Ok(Published::Committed(_)) => break,

@@ -45,7 +45,7 @@ pub async fn submit(
     if lines::are_asked_for(&request) {
         return lines::answer(lines::Caller { api, known, bodies }, &request, payload);
     }
-    let at = api.database_clock.at_latest();
+    let (at, trace) = (api.database_clock.at_latest(), submission::trace_parent(&request));
     let items = items(&bodies, &request, payload).await;
     let items = items.inspect_err(|_| submission::count(&api, "invalid", 1))?;
     let mut publications = Vec::new();
@@ -53,6 +53,7 @@ pub async fn submit(
         let (first, documents) = (chunk * CHUNK_TASKS, documents.to_vec());
         let topics = api.topics.clone();
         let checked = crate::actors::blocking(move || Ok(check(first, documents, at, topics.as_deref()))).await?;
+        let checked = checked.into_iter().map(|one| one.map(|submission| submission.traced(trace))).collect();
         // Committed while the next chunk is being checked, and also if the caller goes away.
         let published = publish(Arc::clone(&api), Arc::clone(&known), checked);
         publications.push(actix_web::rt::spawn(request_id::carried(request_id::current(), published)));

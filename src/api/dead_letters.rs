@@ -146,7 +146,8 @@ pub async fn replay(
         }))
     });
     let checked = checked.await?.inspect_err(|_| submission::count(&api, "invalid", 1))?;
-    let accepted = submission::publish_one(&api, &known, checked).await?;
+    let traced = checked.traced(submission::trace_parent(&request));
+    let accepted = submission::publish_one(&api, &known, traced).await?;
     // If this fails it is still there, and submitted again it is the same task.
     match api.ask(move |store| store.mark_replayed(id)).await {
         Ok(true) => log::info!("dead letter {id} was submitted again as task {}", accepted.id),

@@ -24,6 +24,7 @@ use super::problem::{Kind, Problem};
 use super::request_id::{self, InLog, RequestId};
 use super::{ApiState, submission};
 use crate::domain::limits::{BATCH_BYTES_MAX, BATCH_TASKS_MAX};
+use crate::domain::trace_parent::TraceParent;
 use crate::domain::{Invalid, TaskId};
 
 /// The media type, of what is sent and of what is answered.
@@ -67,8 +68,14 @@ pub fn answer(caller: Caller, request: &HttpRequest, payload: web::Payload) -> R
     let id = request_id::current();
     let room = caller.bodies.room(BATCH_BYTES_MAX);
     let incoming = Incoming { pieces, room, bytes: BytesMut::new(), looked_at: 0, count: 0, end: None };
-    let upload =
-        Upload { caller, incoming, answers, at_once: Arc::new(Semaphore::new(CHUNKS_AT_ONCE)), id: id.clone() };
+    let upload = Upload {
+        caller,
+        incoming,
+        answers,
+        at_once: Arc::new(Semaphore::new(CHUNKS_AT_ONCE)),
+        id: id.clone(),
+        trace: submission::trace_parent(request),
+    };
     actix_web::rt::spawn(request_id::carried(id, upload.run()));
     let lines = stream::poll_fn(move |context| parts.poll_recv(context));
     let lines = futures_util::StreamExt::then(lines, Part::lines);
@@ -122,6 +129,7 @@ struct Upload {
     answers: mpsc::UnboundedSender<Part>,
     at_once: Arc<Semaphore>,
     id: Option<RequestId>,
+    trace: Option<TraceParent>,
 }
 
 impl Upload {
@@ -160,12 +168,15 @@ impl Upload {
         let Ok(permit) = Arc::clone(&self.at_once).acquire_owned().await else { return false };
         let api = Arc::clone(&self.caller.api);
         let known = Arc::clone(&self.caller.known);
-        let count = documents.len();
+        let (count, trace) = (documents.len(), self.trace);
         let work = async move {
             let _held = (permit, room);
             let checked = checked(&api, first, documents).await;
             match checked {
-                Ok(checked) => batch::publish(api, known, checked).await,
+                Ok(checked) => {
+                    let traced = checked.into_iter().map(|one| one.map(|submission| submission.traced(trace)));
+                    batch::publish(api, known, traced.collect()).await
+                }
                 Err(problem) => vec![Err(problem); count],
             }
         };

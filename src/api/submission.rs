@@ -3,7 +3,7 @@
 use std::str;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, LOCATION};
+use actix_web::http::header::{HeaderName, HeaderValue, LOCATION};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use serde_json::json;
@@ -15,7 +15,7 @@ use super::request_id::InLog;
 use crate::domain::document::{Document, Received};
 use crate::domain::kafka_topics::KafkaTopics;
 use crate::domain::limits::IDEMPOTENCY_KEY_CHARS_MAX;
-use crate::domain::{Invalid, Target, TaskId, Timestamp};
+use crate::domain::{Invalid, TRACEPARENT, Target, TaskId, Timestamp, TraceParent};
 use crate::queue::{PublishError, Published, Submission};
 use crate::store::Ingested;
 
@@ -67,7 +67,7 @@ pub fn checked(
             || Invalid::new("/target/type", "kafka", "\"http\" or \"log\": this node has no Kafka cluster");
         topics.ok_or_else(no_cluster)?.check(target)?;
     }
-    Ok(Submission { task, document: json, received_at, named })
+    Ok(Submission { task, document: json, received_at, named, trace_parent: None })
 }
 
 /// The header `Idempotency-Key`, if it is given.
@@ -83,6 +83,11 @@ pub fn idempotency_key(request: &HttpRequest) -> Result<Option<&str>, Problem> {
     let key = str::from_utf8(value.as_bytes()).map_err(|_| refused("not UTF-8"))?;
     let fits = (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.chars().count()) && !key.chars().any(char::is_control);
     if fits { Ok(Some(key)) } else { Err(refused(key)) }
+}
+
+/// The header `traceparent`, if there is a well-formed one: the standard has others ignored.
+pub fn trace_parent(request: &HttpRequest) -> Option<TraceParent> {
+    TraceParent::of(request.headers().get_all(TRACEPARENT).map(HeaderValue::as_bytes))
 }
 
 /// A node that stops takes nothing more.

@@ -40,6 +40,7 @@ pub async fn submit(
     submission::refuse_while_stopping(&api)?;
     let submitted = read(&api, &bodies, &request, payload).await;
     let submitted = submitted.inspect_err(|_| submission::count(&api, "invalid", 1))?;
+    let submitted = submitted.traced(submission::trace_parent(&request));
     Ok(submission::publish_one(&api, &known, submitted).await?.answer())
 }
 

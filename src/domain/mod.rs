@@ -35,6 +35,7 @@ pub mod target;
 pub mod target_document;
 pub mod task;
 pub mod time;
+pub mod trace_parent;
 mod unreadable;
 
 pub use attempt::{Attempt, AttemptOutcome, Outcome};
@@ -47,3 +48,4 @@ pub use state::State;
 pub use target::{HttpTarget, KafkaTarget, Target};
 pub use task::{Delivery, Misfire, NewTask, Spec, Task};
 pub use time::{Mono, Timestamp};
+pub use trace_parent::{TRACEPARENT, TraceParent};

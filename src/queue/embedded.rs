@@ -176,6 +176,7 @@ mod tests {
             document: vec![b' '; bytes].into(),
             received_at: at,
             named: false,
+            trace_parent: None,
         }
     }
 

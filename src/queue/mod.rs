@@ -9,7 +9,7 @@ pub mod kafka;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use crate::domain::{NewTask, Timestamp};
+use crate::domain::{NewTask, Timestamp, TraceParent};
 use crate::store::{Ingested, Stretch};
 
 /// One checked submission.
@@ -23,6 +23,16 @@ pub struct Submission {
     pub received_at: Timestamp,
     /// Its caller gave its id, or a key that became it: there may be a task of that id already.
     pub named: bool,
+    /// The trace that its caller is in, which the target is told of.
+    pub trace_parent: Option<TraceParent>,
+}
+
+impl Submission {
+    /// In this trace.
+    #[must_use]
+    pub fn traced(self, parent: Option<TraceParent>) -> Self {
+        Self { task: self.task.traced(parent), trace_parent: parent, ..self }
+    }
 }
 
 /// How a publication ended, one per submission in their order.

@@ -17,6 +17,7 @@ use super::publication::{Failures, Publication, Sent};
 use super::record::RECEIVED_AT;
 use crate::clock::Clock;
 use crate::config::KafkaConfig;
+use crate::domain::TRACEPARENT;
 use crate::queue::{PublishError, Published, Submission};
 
 /// Counted for each record besides its document.
@@ -88,7 +89,10 @@ impl Publisher {
             let id = submission.task.id;
             let key = id.to_string();
             let at = submission.received_at.micros().to_string();
-            let headers = OwnedHeaders::new().insert(Header { key: RECEIVED_AT, value: Some(&at) });
+            let mut headers = OwnedHeaders::new().insert(Header { key: RECEIVED_AT, value: Some(&at) });
+            if let Some(parent) = submission.trace_parent {
+                headers = headers.insert(Header { key: TRACEPARENT, value: Some(&parent.to_string()) });
+            }
             let sent = Box::new(Sent::new(&publication, place, Some(id)));
             let record =
                 BaseRecord::with_opaque_to(topic, sent).key(key.as_str()).payload(submission.document.as_ref());

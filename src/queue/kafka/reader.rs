@@ -22,9 +22,9 @@ use super::said::Said;
 use super::{KafkaError, Shared};
 use crate::clock::DatabaseClock;
 use crate::config::KafkaConfig;
-use crate::domain::NewTask;
 use crate::domain::kafka_topics::KafkaTopics;
 use crate::domain::time::{Mono, Timestamp};
+use crate::domain::{NewTask, TRACEPARENT, TraceParent};
 use crate::store::StoppedPartition;
 
 /// Longest wait for a record: after it, the thread looks whether it is to read something else.
@@ -353,13 +353,16 @@ impl Reader {
 
     fn task(&self, message: &BorrowedMessage<'_>) -> Result<NewTask, String> {
         // The client library panics over a header whose name is not UTF-8, whichever it was asked for.
-        let received_at = guarded("the record's headers cannot be read; allowed: names in UTF-8", || {
-            Ok(message.headers().and_then(|headers| {
-                headers.iter().find(|header| header.key == RECEIVED_AT).and_then(|header| header.value)
-            }))
-        })?;
+        let (received_at, trace_parent) =
+            guarded("the record's headers cannot be read; allowed: names in UTF-8", || {
+                let of = |name: &'static str| {
+                    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+                    headers.filter(move |header| header.key == name).filter_map(|header| header.value)
+                };
+                Ok((of(RECEIVED_AT).next(), TraceParent::of(of(TRACEPARENT))))
+            })?;
         let record = Record { key: message.key(), value: message.payload(), received_at };
-        record::read(record, self.clock.at_latest(), &self.topics)
+        Ok(record::read(record, self.clock.at_latest(), &self.topics)?.traced(trace_parent))
     }
 }
 
