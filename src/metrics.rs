@@ -1,16 +1,38 @@
 //! This node's counters and histograms: one struct, handed to whoever reports, no globals.
 
+mod at_scrape;
+#[cfg(test)]
+mod catalogue_test;
+mod maker;
+mod process;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
 
 use crate::clock::Clock;
 use crate::domain::buckets::{BOUNDS_US, Buckets};
 use crate::domain::figures::{ActorFigures, Figures};
 use crate::domain::mastership::{Mastership, Passes};
 use crate::domain::time::{Mono, millis_of};
+
+pub use at_scrape::{InDatabase, Looked, OnTopic};
+pub use maker::Described;
+pub use process::Process;
+
+use maker::Maker;
+
+/// What stands before the name of every metric that is this program's own.
+const PREFIX: &str = "task_scheduler";
+const PREFIX_OF_NAMES: &str = "task_scheduler_";
+/// Bounds of the times of requests, in seconds.
+const REQUEST_BOUNDS_S: [f64; 14] =
+    [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// The six actors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -81,6 +103,7 @@ impl ActorMetrics {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    catalogue: Vec<Described>,
     clock: Clock,
     /// Submissions by their end: `stored`, `same`, `conflict`, `invalid`, `refused`.
     pub submissions: IntCounterVec,
@@ -102,14 +125,14 @@ pub struct Metrics {
     pub removed: IntCounter,
     /// How often the database's clock was found to have been set.
     pub clock_steps: IntCounter,
-    /// Submissions that wait for their commit.
-    pub queue_depth: IntGauge,
     /// Partitions of this node's share of the topic that are not read until an operator says from where.
     pub stopped_partitions: IntGauge,
     /// Pauses in force, as this node knows as master.
     pub pauses: IntGauge,
     /// Calls under way.
     pub calls: IntGauge,
+    requests: IntCounterVec,
+    request_times: HistogramVec,
     master: IntGauge,
     mastership: Mutex<Mastership>,
     passes: Mutex<Passes>,
@@ -122,34 +145,61 @@ impl Metrics {
     /// # Errors
     /// A name stands twice or is no metric name: a fault of this file.
     pub fn new(clock: Clock) -> Result<Self, prometheus::Error> {
-        let registry = Registry::new_custom(Some("task_scheduler".to_owned()), None)?;
-        let made = Maker { registry: &registry };
-        let actors = ActorName::ALL.into_iter().map(|name| made.actor(name)).collect::<Result<_, _>>()?;
-        Ok(Self {
-            submissions: made.counters("submissions_total", "Submissions by their end.", "result")?,
-            starts: made.counter("starts_total", "Calls started.")?,
+        let registry = Registry::new_custom(Some(PREFIX.to_owned()), None)?;
+        let made = Maker::new(&registry, PREFIX_OF_NAMES);
+        let version = [(env!("CARGO_PKG_VERSION"), 1.0)];
+        made.shown_by("build_info", "1, with the program's version.", "version", version)?;
+        let actors = ActorName::ALL.into_iter().map(|name| actor(&made, name)).collect::<Result<_, _>>()?;
+        let request_times = HistogramOpts::new(
+            "http_request_duration_seconds",
+            "Time from a request's head to that of its answer, by method and route.",
+        );
+        let mut metrics = Self {
+            submissions: made.counters("submissions_total", "Submissions to this node by their end.", "result")?,
+            starts: made.counter("starts_total", "Calls of targets that were started.")?,
             outcomes: made.counters("outcomes_total", "Outcomes of calls by kind.", "outcome")?,
             claims: made.counter("claims_total", "Claims made by this node as master.")?,
-            lateness: made.histogram("lateness_seconds", "Start minus due_at.")?,
-            execution: made.histogram("execution_seconds", "Time of one call.")?,
+            lateness: made.histogram("lateness_seconds", "How late calls were started: start minus due_at.")?,
+            execution: made.histogram("execution_seconds", "Time of one call of a target.")?,
             ingest: made.histogram("ingest_seconds", "Time of one ingest transaction.")?,
             claim: made.histogram("claim_seconds", "Time of one claim transaction.")?,
             removed: made.counter("removed_total", "Finished tasks that this node has removed as master.")?,
-            clock_steps: made.counter("database_clock_steps_total", "Times the database's clock was set.")?,
-            queue_depth: made.gauge("queue_depth", "Submissions that wait for their commit.")?,
+            clock_steps: made.counter("database_clock_steps_total", "How often the database's clock was found to have been set.")?,
             stopped_partitions: made.gauge(
                 "stopped_partitions",
                 "Partitions of this node's share of the submission topic that are not read until an operator sets their offsets.",
             )?,
             pauses: made.gauge("pauses", "Pauses of dispatch in force, as the master knows; 0 on other nodes.")?,
-            calls: made.gauge("calls_in_flight", "Calls under way.")?,
+            calls: made.gauge("calls_in_flight", "Calls of targets that are under way.")?,
+            requests: made.counters_by(
+                "http_requests_total",
+                "Requests by method, route and class of their status.",
+                &["method", "route", "status"],
+            )?,
+            request_times: made
+                .histograms_by(request_times.buckets(REQUEST_BOUNDS_S.to_vec()), &["method", "route"])?,
             master: made.gauge("master", "1 while this node may claim as master, by its own clock.")?,
             mastership: Mutex::default(),
             passes: Mutex::default(),
             actors,
             clock,
-            registry,
-        })
+            catalogue: made.described(),
+            registry: registry.clone(),
+        };
+        metrics.catalogue.extend(Looked::described()?);
+        Ok(metrics)
+    }
+
+    /// All metrics that there are.
+    pub fn catalogue(&self) -> &[Described] {
+        &self.catalogue
+    }
+
+    /// One request was answered: with a status of this class (`2xx`), after this time. The route is a pattern: a path would be
+    /// a label without bound.
+    pub fn request(&self, method: &str, route: &str, class: &str, took: Duration) {
+        self.requests.with_label_values(&[method, route, class]).inc();
+        self.request_times.with_label_values(&[method, route]).observe(took.as_secs_f64());
     }
 
     /// What `name` reports.
@@ -207,7 +257,7 @@ impl Metrics {
         self.passes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everything in the Prometheus text format.
+    /// What was counted and measured, in the Prometheus text format.
     ///
     /// # Errors
     /// It cannot be encoded: a fault of this file.
@@ -215,8 +265,12 @@ impl Metrics {
         // At the moment of the question: trust ends by itself, whoever is stuck.
         let mastership = *self.mastership.lock().unwrap_or_else(PoisonError::into_inner);
         self.master.set(i64::from(mastership.epoch_at(self.clock.mono()).is_some()));
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+        written(&self.registry)
     }
+}
+
+fn written(registry: &Registry) -> Result<String, prometheus::Error> {
+    TextEncoder::new().encode_to_string(&registry.gather())
 }
 
 /// The counts of a family by the value of its one label.
@@ -253,65 +307,20 @@ fn buckets(histogram: &Histogram) -> Buckets {
     }))
 }
 
-/// The same for Prometheus, which counts in seconds.
-#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "a day in microseconds is exact in a float")]
-fn bounds_s() -> Vec<f64> {
-    BOUNDS_US.into_iter().map(|us| us as f64 / 1e6).collect()
-}
-
-struct Maker<'a> {
-    registry: &'a Registry,
-}
-
-impl Maker<'_> {
-    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
-        let made = IntCounter::new(name, help)?;
-        self.registry.register(Box::new(made.clone()))?;
-        Ok(made)
-    }
-
-    fn counters(&self, name: &str, help: &str, label: &str) -> Result<IntCounterVec, prometheus::Error> {
-        let made = IntCounterVec::new(Opts::new(name, help), &[label])?;
-        self.registry.register(Box::new(made.clone()))?;
-        Ok(made)
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
-        let made = IntGauge::new(name, help)?;
-        self.registry.register(Box::new(made.clone()))?;
-        Ok(made)
-    }
-
-    fn histogram(&self, name: &str, help: &str) -> Result<Histogram, prometheus::Error> {
-        self.histogram_of(HistogramOpts::new(name, help))
-    }
-
-    fn histogram_of(&self, options: HistogramOpts) -> Result<Histogram, prometheus::Error> {
-        let made = Histogram::with_opts(options.buckets(bounds_s()))?;
-        self.registry.register(Box::new(made.clone()))?;
-        Ok(made)
-    }
-
-    fn actor(&self, name: ActorName) -> Result<ActorMetrics, prometheus::Error> {
-        let labelled = |metric: &str, help: &str| Opts::new(metric, help).const_label("actor", name.word());
-        let counter = |metric: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
-            let made = IntCounter::with_opts(labelled(metric, help))?;
-            self.registry.register(Box::new(made.clone()))?;
-            Ok(made)
-        };
-        let mailbox = IntGauge::with_opts(labelled("actor_mailbox_depth", "Messages that wait for an actor."))?;
-        self.registry.register(Box::new(mailbox.clone()))?;
-        let handling = HistogramOpts::new("actor_handling_seconds", "Time per message of an actor.");
-        Ok(ActorMetrics {
-            name,
-            messages: counter("actor_messages_total", "Messages an actor has handled.")?,
-            errors: counter("actor_errors_total", "Messages or passes of an actor that failed.")?,
-            restarts: counter("actor_restarts_total", "Lives of an actor after the first.")?,
-            mailbox,
-            handling: self.histogram_of(handling.const_label("actor", name.word()))?,
-            last_sign_ms: AtomicU64::new(0),
-        })
-    }
+fn actor(maker: &Maker<'_>, name: ActorName) -> Result<ActorMetrics, prometheus::Error> {
+    const LABEL: &str = "actor";
+    let labelled = |metric: &str, help: &str| Opts::new(metric, help).const_label(LABEL, name.word());
+    let counter = |metric: &str, help: &str| maker.counter_of(labelled(metric, help), LABEL);
+    let handling = HistogramOpts::new("actor_handling_seconds", "Time per message of an actor.");
+    Ok(ActorMetrics {
+        name,
+        messages: counter("actor_messages_total", "Messages that an actor has handled.")?,
+        errors: counter("actor_errors_total", "Messages or passes of an actor that failed.")?,
+        restarts: counter("actor_restarts_total", "Lives of an actor after the first.")?,
+        mailbox: maker.gauge_of(labelled("actor_mailbox_depth", "Messages that wait for an actor."), LABEL)?,
+        handling: maker.histogram_of(handling.const_label(LABEL, name.word()), LABEL)?,
+        last_sign_ms: AtomicU64::new(0),
+    })
 }
 
 #[cfg(test)]

@@ -111,7 +111,6 @@ impl KafkaIngest {
     }
 
     fn again(&self, result: &Result<()>, ctx: &mut Context<Self>) {
-        self.parts.metrics.queue_depth.set(i64::try_from(self.parts.queue.depth()).unwrap_or(i64::MAX));
         match result {
             Ok(()) => {
                 ctx.spawn(self.poll());

@@ -1,12 +1,10 @@
-//! For those who watch the node: alive, ready, and its figures.
+//! For those who watch the node: alive, and ready.
 
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
 use super::ApiState;
 use super::problem::{Kind, Problem};
-use super::request_id::InLog;
-use crate::metrics::Metrics;
 
 /// `GET /healthz`: the process serves.
 pub async fn healthz() -> HttpResponse {
@@ -20,13 +18,4 @@ pub async fn readyz(api: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
         kafka.ready().map_err(|reason| Problem::new(Kind::NotReady, reason))?;
     }
     Ok(HttpResponse::Ok().json(json!({ "status": "ready" })))
-}
-
-/// `GET /metrics`, for Prometheus.
-pub async fn metrics(metrics: web::Data<Metrics>) -> Result<HttpResponse, Problem> {
-    let text = metrics.text().map_err(|cause| {
-        log::error!("{InLog}the metrics cannot be written: {cause}");
-        Problem::new(Kind::Internal, "the metrics cannot be written; the node's log says more")
-    })?;
-    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
 }

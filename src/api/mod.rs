@@ -18,12 +18,14 @@ mod health;
 mod known;
 mod lines;
 mod list;
+mod measured;
 mod openapi;
 mod operations;
 mod pauses;
 mod problem;
 mod request_id;
 mod revision;
+mod scrape;
 mod server;
 mod stats;
 mod submission;
@@ -101,6 +103,7 @@ struct Shared {
     known: web::Data<KnownIds>,
     turn: web::Data<operations::Turn>,
     description: web::Data<Description>,
+    scrape: web::Data<scrape::Turn>,
 }
 
 impl Shared {
@@ -112,6 +115,7 @@ impl Shared {
             known: web::Data::new(KnownIds::new(state.database_clock.clock().clone())),
             turn: web::Data::default(),
             description: web::Data::new(Description::new()),
+            scrape: web::Data::default(),
             state: web::Data::new(state),
         })
     }
@@ -127,6 +131,7 @@ fn routes(config: &mut web::ServiceConfig, shared: Shared) {
         .app_data(shared.known)
         .app_data(shared.turn)
         .app_data(shared.description)
+        .app_data(shared.scrape)
         .service(reading(web::resource("/v1/tasks"), list::list).route(web::post().to(tasks::submit)))
         .service(web::resource(browser::BATCH_PATH).route(web::post().to(batch::submit)))
         .service(web::resource(operations::PATH).route(web::post().to(operations::operate)))
@@ -148,7 +153,7 @@ fn routes(config: &mut web::ServiceConfig, shared: Shared) {
         .service(reading(web::resource("/v1/stats"), stats::stats))
         .service(reading(web::resource("/healthz"), health::healthz))
         .service(reading(web::resource("/readyz"), health::readyz))
-        .service(reading(web::resource("/metrics"), health::metrics))
+        .service(reading(web::resource("/metrics"), scrape::metrics))
         .service(reading(web::resource("/openapi.json"), openapi::description))
         .service(reading(web::resource("/docs"), docs::docs));
 }

@@ -54,13 +54,24 @@ fn the_program_takes_every_setting_of_the_containers() {
 fn ports_are_published_on_loopback_only() {
     let compose = file("docker/compose.yml");
     let ports = values(&compose, "ports");
-    assert_eq!(ports.len(), 3, "one for each node: {ports:?}");
+    assert_eq!(ports.len(), 5, "one for each node, and two for what shows their metrics: {ports:?}");
+    assert!(ports.iter().all(|published| published.starts_with("[\"127.0.0.1:")), "{ports:?}");
     let listen = settings()["TASK_SCHEDULER_LISTEN"].clone();
     let port = listen.rsplit_once(':').unwrap().1;
-    for (host, published) in (8080..).zip(ports) {
-        assert_eq!(published, format!("[\"127.0.0.1:{host}:{port}\"]"));
+    for (host, published) in (8080..).zip(&ports[..3]) {
+        assert_eq!(*published, format!("[\"127.0.0.1:{host}:{port}\"]"));
     }
     assert_eq!(values(&compose, "network_mode"), Vec::<&str>::new());
+}
+
+#[test]
+fn prometheus_asks_every_node_at_its_port() {
+    let (compose, prometheus) = (file("docker/compose.yml"), file("docker/prometheus/prometheus.yml"));
+    let listen = settings()["TASK_SCHEDULER_LISTEN"].clone();
+    let port = listen.rsplit_once(':').unwrap().1;
+    let targets: Vec<String> = values(&compose, "hostname").iter().map(|name| format!("\"{name}:{port}\"")).collect();
+    assert_eq!(targets.len(), 3, "{targets:?}");
+    assert_eq!(values(&prometheus, "- targets"), [format!("[{}]", targets.join(", "))]);
 }
 
 #[test]

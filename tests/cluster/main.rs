@@ -32,6 +32,7 @@ mod faults;
 mod firing;
 mod kafka;
 mod manners;
+mod metrics;
 mod nodes;
 mod openapi;
 mod operations;

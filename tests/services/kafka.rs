@@ -86,11 +86,11 @@ fn fetch() -> Result<PathBuf, String> {
         return Err(format!("there is no Java {OLDEST_JAVA} on this machine"));
     }
     let all = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let folder = all.join("kafka-4.4.0");
+    let folder = all.join("kafka-4.4.0-with-tools");
     if folder.exists() {
         return Ok(folder);
     }
-    let unfinished = all.join(format!("kafka-4.4.0-unfinished-{}", std::process::id()));
+    let unfinished = all.join(format!("kafka-4.4.0-with-tools-unfinished-{}", std::process::id()));
     std::fs::create_dir_all(&unfinished).unwrap();
     std::fs::write(unfinished.join("pom.xml"), POM).unwrap();
     let maven = Command::new("mvn")

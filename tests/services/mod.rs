@@ -5,10 +5,21 @@ pub mod postgres;
 
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::process::{Command, Stdio};
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A program that a test runs is on this machine; says so if it is not.
+pub fn has_tool(name: &str, how: &str) -> bool {
+    let asked = Command::new(name).arg("--version").stdin(Stdio::null()).output();
+    let there = asked.is_ok_and(|output| output.status.success());
+    if !there {
+        missing(name, "it is not on this machine", how);
+    }
+    there
 }
 
 /// A server cannot be had: says so past the test runner's capture, or fails where the server is required.
