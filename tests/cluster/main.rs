@@ -28,6 +28,7 @@ mod command_line;
 mod containers;
 mod crash;
 mod disk_full;
+mod examples;
 mod faults;
 mod firing;
 mod kafka;

@@ -68,7 +68,7 @@ pub fn server() -> Option<&'static Server> {
 }
 
 /// The folder of its jars; says so once if there are none to be had.
-fn jars() -> Option<&'static Path> {
+pub fn jars() -> Option<&'static Path> {
     static JARS: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     static SAID: OnceLock<()> = OnceLock::new();
     match JARS.get_or_init(fetch) {
