@@ -68,14 +68,11 @@ async fn in_database(api: &ApiState, turn: &Turn) -> Option<InDatabase> {
 }
 
 fn ask(store: &dyn Store) -> StoreResult<InDatabase> {
-    let now = store.now()?;
-    let oldest = store.scheduled(None, now, 1)?;
-    let overdue = oldest.first().map_or(Duration::ZERO, |oldest| now.since(oldest.due_at));
     Ok(InDatabase {
         tasks: store.counts()?,
         dead_letters: store.dead_letters()?,
         epoch: store.epoch()?,
-        overdue_s: overdue.as_secs_f64(),
+        overdue_s: store.overdue()?.as_secs_f64(),
     })
 }
 

@@ -211,6 +211,8 @@ pub trait Store: Send + Sync + 'static {
     fn operates_on(&self) -> usize;
     /// How many tasks stand in each state, from counters.
     fn counts(&self) -> Result<Vec<(State, u64)>>;
+    /// How long ago the oldest task that is still scheduled was due; zero if none is due.
+    fn overdue(&self) -> Result<Duration>;
     /// How many records could not be read, less those that were replayed.
     fn dead_letters(&self) -> Result<u64>;
     /// Dead letters with numbers below `before`, the newest first.

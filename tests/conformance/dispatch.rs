@@ -53,6 +53,23 @@ pub fn only_what_is_due_until_then_and_scheduled_is_read(fixture: &Fixture) {
     assert_eq!(fixture.store().scheduled(None, before, 10).unwrap(), []);
 }
 
+pub fn the_oldest_due_task_tells_how_far_behind_all_is(fixture: &Fixture) {
+    let seconds = |seconds: u64| Duration::from_secs(seconds);
+    let overdue = || fixture.store().overdue().unwrap();
+    let fence = fixture.master();
+    assert_eq!(overdue(), Duration::ZERO, "there is none");
+    let now = fixture.store().now().unwrap();
+    let due = |number: u64, run_at: Timestamp| NewTask { run_at, ..task(number) };
+    fixture.ingest(&[due(1, now.plus(seconds(1_000)))]);
+    assert_eq!(overdue(), Duration::ZERO, "it is not due");
+    fixture.claimed(fence, due(2, now.minus(seconds(5_000))));
+    assert_eq!(overdue(), Duration::ZERO, "it is claimed");
+    fixture.ingest(&[due(3, now.minus(seconds(100))), due(4, now.minus(seconds(300)))]);
+    assert!((seconds(300)..seconds(360)).contains(&overdue()), "{:?}", overdue());
+    fixture.store().cancel(id(4)).unwrap();
+    assert!((seconds(100)..seconds(160)).contains(&overdue()), "{:?}", overdue());
+}
+
 pub fn a_claim_assigns_and_counts(fixture: &Fixture) {
     let fence = fixture.master();
     let executor = fixture.generation(2);

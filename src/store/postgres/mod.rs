@@ -422,6 +422,13 @@ impl Store for PostgresStore {
         self.connections.visit(counts::read)
     }
 
+    fn overdue(&self) -> Result<Duration> {
+        self.connections.visit(|c| {
+            let now = generations::now(c)?;
+            Ok(dispatch::scheduled(c, None, now, 1)?.first().map_or(Duration::ZERO, |oldest| now.since(oldest.due_at)))
+        })
+    }
+
     fn dead_letters(&self) -> Result<u64> {
         self.connections.visit(dead_letters::count)
     }

@@ -328,6 +328,12 @@ impl Store for SqliteStore {
         self.connections.read(counts::read)
     }
 
+    fn overdue(&self) -> Result<Duration> {
+        let now = self.clock.wall();
+        let oldest = self.connections.visit(|c| dispatch::scheduled(c, None, now, 1))?;
+        Ok(oldest.first().map_or(Duration::ZERO, |oldest| now.since(oldest.due_at)))
+    }
+
     fn dead_letters(&self) -> Result<u64> {
         self.connections.read(dead_letters::count)
     }
