@@ -81,7 +81,7 @@ fn run(place: &Place<'_>, size: Size) -> f64 {
         }
         others.join().unwrap();
     });
-    let all = receiver.wait_for(rate * size.seconds + size.failed, Duration::from_secs(60));
+    let all = receiver.wait_for(rate * size.seconds + size.failed, Duration::from_mins(1));
     let bulk: Vec<&Call> = all.iter().filter(|call| call.path == "/bulk").collect();
     let ids: HashSet<_> = bulk.iter().map(|call| call.header("x-task-id").unwrap()).collect();
     assert_eq!((bulk.len(), ids.len()), (size.failed, size.failed), "each once");
@@ -102,7 +102,7 @@ fn bulk(url: &str, receiver: &Receiver, failed: usize) {
     let began = Instant::now();
     let query = LABEL.replace('=', "%3D");
     let retried = http::try_within(
-        Duration::from_secs(120),
+        Duration::from_mins(2),
         ("POST", &format!("{url}/v1/tasks:retry?label={query}")),
         &[("content-type", "application/json")],
         b"{}",
@@ -116,7 +116,7 @@ fn bulk(url: &str, receiver: &Receiver, failed: usize) {
     let id = &pause.json()["id"];
     let resumed = http::post_json(&format!("{url}/v1/pauses/{id}/resume"), &json!({"per_second": PACE}));
     assert_eq!(resumed.status, 200);
-    until("the catch-up is through", Duration::from_secs(600), || {
+    until("the catch-up is through", Duration::from_mins(10), || {
         http::get(&format!("{url}/v1/pauses")).json()["pauses"] == json!([])
     });
 }

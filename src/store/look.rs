@@ -6,8 +6,8 @@
 
 use uuid::Uuid;
 
+use super::filter::{Filter, Matching, Place};
 use super::key::Key;
-use super::records::{Filter, Matching, Place};
 use super::statement::Composed;
 use super::{Result, limit_of};
 use crate::domain::{State, TaskId, Timestamp, tags};

@@ -8,6 +8,7 @@ mod buried;
 mod changing;
 mod counts;
 pub mod error;
+mod filter;
 mod key;
 mod leftover;
 mod look;
@@ -29,6 +30,7 @@ use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, Pause, Pa
 pub use buried::{Buried, Removed};
 pub use changing::*;
 pub use error::StoreError;
+pub use filter::{Filter, Matching, Page, Place};
 pub use records::*;
 
 /// Whom to tell of what other processes did.

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use crate::domain::figures::{Minute, Snapshot};
 use crate::domain::{
-    AttemptOutcome, Claim, ClaimedTask, Due, Epoch, GenerationId, NewTask, Pause, State, Task, TaskId, Timestamp,
-    Verdict,
+    AttemptOutcome, Claim, ClaimedTask, Due, Epoch, GenerationId, NewTask, Pause, State, TaskId, Timestamp, Verdict,
 };
 
 /// A reign's token: a write of the master holds only while both are the current ones.
@@ -383,53 +382,6 @@ pub enum Settled {
     Applied(Option<Due>),
     /// The claim is another's, or was settled before: nothing changed.
     Stale,
-}
-
-/// Which tasks a list shows.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Filter {
-    /// Only this state.
-    pub state: Option<State>,
-    /// Only with all these labels.
-    pub labels: Vec<(String, String)>,
-    /// Only with this target, as `domain::tags::address` tells it.
-    pub target: Option<String>,
-    /// Stored at or after.
-    pub from: Option<Timestamp>,
-    /// Stored before.
-    pub to: Option<Timestamp>,
-    /// After this one in the order of the list.
-    pub after: Option<Place>,
-    /// At most so many.
-    pub limit: usize,
-}
-
-/// A place in the order of lists: `created_at` and id, the newest first. A task never changes its own.
-pub type Place = (Timestamp, TaskId);
-
-/// What a bounded look has found: perhaps fewer than were asked for, even none, though there are more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Matching {
-    /// The places of the tasks, the newest first.
-    pub tasks: Vec<Place>,
-    /// After which the next look goes on; `None` at the end.
-    pub next: Option<Place>,
-}
-
-impl Matching {
-    /// Which they are.
-    pub fn ids(&self) -> Vec<TaskId> {
-        self.tasks.iter().map(|(_, id)| *id).collect()
-    }
-}
-
-/// The same with the tasks themselves.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Page {
-    /// Without payloads, the newest first.
-    pub tasks: Vec<Task>,
-    /// After which the next page goes on; `None` at the end.
-    pub next: Option<Place>,
 }
 
 /// What another process did on the same database.

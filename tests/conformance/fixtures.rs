@@ -99,7 +99,9 @@ impl Fixture {
             diesel::query_builder::SqlQuery: diesel::RunQueryDsl<C> + for<'q> LoadQuery<'q, C, Number>,
         {
             let (last, first) = statements.split_last()?;
-            first.iter().for_each(|statement| connection.batch_execute(statement).unwrap());
+            for statement in first {
+                connection.batch_execute(statement).unwrap();
+            }
             let found: Option<Number> = diesel::sql_query(last).load(&mut connection).unwrap().pop();
             found.map(|found| found.number)
         }

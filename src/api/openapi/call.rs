@@ -214,7 +214,7 @@ pub fn headers() -> Value {
             "schema": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$" },
         },
         "Location": { "description": "The task's path.", "required": true, "schema": text() },
-        "ETag": { "description": "Changes whenever the task does.", "required": true, "schema": text() },
+        "ETag": { "description": "Changes whenever the task does. None for a task that is not stored yet.", "schema": text() },
         "Retry-After": { "description": "Seconds to wait.", "schema": integer(0, 3_600) },
     })
 }

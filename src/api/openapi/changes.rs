@@ -24,8 +24,14 @@ fn calls() -> Vec<Call> {
             .takes(true, json_like(reference("Change"), json!({ "delay_ms": 60_000, "priority": 9 })))
             .answers(StatusCode::OK, "The task as it is now.", json_of(reference("Task")))
             .with_header("ETag")
-            // and Kind::PreconditionFailed
-            .or(&[Kind::InvalidField, Kind::InvalidParameter, Kind::NoSuchTask, Kind::WrongState]),
+            .or(&[
+                Kind::InvalidField,
+                Kind::InvalidParameter,
+                Kind::InvalidHeader,
+                Kind::NoSuchTask,
+                Kind::WrongState,
+                Kind::PreconditionFailed,
+            ]),
         moved("/v1/tasks/{id}/run", "runTask", "Fire a task now", "While it is `scheduled`; its `run_at` stays."),
         moved("/v1/tasks/{id}/retry", "retryTask", "Schedule a failed task again", "It is due now."),
     ]

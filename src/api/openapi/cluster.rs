@@ -66,6 +66,7 @@ fn stats() -> Value {
             "retention_ms": about(or_null(count()), "How long the topic keeps records; null: for ever."),
             "stopped": about(count(), "Partitions that wait for an operator."),
         })),
+        "pauses": about(count(), "Pauses in force."),
         "dead_letters": about(count(), "Records that could not be read."),
     }))
 }

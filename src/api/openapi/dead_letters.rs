@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Group;
 use super::call::{Call, json_like, json_of, query, shared};
-use super::schema::{about, answered, count, instant, integer, or_null, reference, set, taken, text};
+use super::schema::{about, answered, answered_or, count, instant, integer, or_null, reference, set, taken, text};
 use crate::api::list::LIMIT_MAX;
 use crate::api::problem::Kind;
 
@@ -29,15 +29,14 @@ fn calls() -> Vec<Call> {
             ])
             .answers(StatusCode::OK, "A page.", json_of(page))
             .or(&[Kind::InvalidParameter, Kind::Unavailable]),
-        // Kind::NoSuchTask stands for the letter's own kind, here and below.
         Call::new("get", "/v1/dead-letters/{id}", "getDeadLetter")
             .about("Read a dead letter", "With the record itself.")
             .with([shared("LetterId")])
             .answers(StatusCode::OK, "The letter.", json_of(reference("WholeDeadLetter")))
-            .or(&[Kind::InvalidParameter, Kind::NoSuchTask, Kind::Unavailable]),
+            .or(&[Kind::InvalidParameter, Kind::NoSuchDeadLetter, Kind::Unavailable]),
         Call::new("post", "/v1/dead-letters/{id}/replay", "replayDeadLetter")
             .about("Replay a dead letter", "As it is, or with another record instead. Answered like a submission.")
-            .with([shared("LetterId")])
+            .with([shared("LetterId"), shared("Traceparent")])
             .takes(false, json_like(reference("Replay"), json!({})))
             .answers(StatusCode::CREATED, "Stored.", json_of(reference("Accepted")))
             .with_header("Location")
@@ -46,8 +45,8 @@ fn calls() -> Vec<Call> {
             .or(&[
                 Kind::InvalidField,
                 Kind::InvalidParameter,
-                Kind::NoSuchTask,
-                Kind::WrongState,
+                Kind::NoSuchDeadLetter,
+                Kind::ReplayedAlready,
                 Kind::Conflict,
                 Kind::NotReady,
                 Kind::Unacknowledged,
@@ -69,9 +68,10 @@ fn schemas() -> Vec<(&'static str, Value)> {
             "As text if it is UTF-8, else as base64.",
         ),
     );
+    let truncated = about(json!({ "const": true }), "The record is longer: this is its beginning.");
     vec![
         ("DeadLetter", answered(fields)),
-        ("WholeDeadLetter", answered(whole)),
+        ("WholeDeadLetter", answered_or(whole, json!({ "truncated": truncated }))),
         ("Replay", taken(&[], json!({ "record": reference("Submission") }))),
     ]
 }

@@ -10,6 +10,7 @@ use super::submission::{delay_ms, either_time, run_at};
 use super::tasks::filters;
 use crate::api::lines::MEDIA_TYPE as LINES;
 use crate::api::problem::Kind;
+use crate::domain::State;
 
 /// The group.
 pub const GROUP: Group =
@@ -25,19 +26,29 @@ fn calls() -> Vec<Call> {
     let resolution = (true, json_like(reference("Resolution"), json!({ "state": "failed" })));
     let time = (true, json_like(reference("NewTime"), json!({ "delay_ms": 60_000 })));
     vec![
-        many("/v1/tasks:cancel", "cancelTasks", "Cancel scheduled tasks", nothing()),
-        many("/v1/tasks:run", "runTasks", "Fire scheduled tasks now", nothing()),
-        many("/v1/tasks:retry", "retryTasks", "Schedule failed tasks again", nothing()),
-        many("/v1/tasks:resolve", "resolveTasks", "Settle unknown tasks", resolution),
-        many("/v1/tasks:reschedule", "rescheduleTasks", "Move scheduled tasks to another time", time),
+        many(("/v1/tasks:cancel", State::Scheduled), "cancelTasks", "Cancel scheduled tasks", nothing()),
+        many(("/v1/tasks:run", State::Scheduled), "runTasks", "Fire scheduled tasks now", nothing()),
+        many(("/v1/tasks:retry", State::Failed), "retryTasks", "Schedule failed tasks again", nothing()),
+        many(("/v1/tasks:resolve", State::Unknown), "resolveTasks", "Settle unknown tasks", resolution),
+        many(
+            ("/v1/tasks:reschedule", State::Scheduled),
+            "rescheduleTasks",
+            "Move scheduled tasks to another time",
+            time,
+        ),
     ]
 }
 
-fn many(path: &'static str, name: &'static str, summary: &'static str, (required, body): (bool, Value)) -> Call {
+fn many(
+    (path, state): (&'static str, State),
+    name: &'static str,
+    summary: &'static str,
+    (required, body): (bool, Value),
+) -> Call {
     let lines = about(json!({ "type": "string" }), "Per line a `ManyProgress`.");
     Call::new("post", path, name)
         .about(summary, DETAIL)
-        .with(filters())
+        .with(filters(json!({ "enum": [state] })))
         .with([query("dry_run", "`true`: only counts.", json!({ "enum": ["true", "false"] }))])
         .takes(required, body)
         .answers(

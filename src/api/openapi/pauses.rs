@@ -34,8 +34,7 @@ fn calls() -> Vec<Call> {
             .with([shared("PauseId")])
             .takes(false, json_like(reference("Resumption"), json!({ "per_second": 500 })))
             .answers(StatusCode::OK, "It is being resumed.", pause())
-            // Kind::NoSuchTask stands for the pause's own kind.
-            .or(&[Kind::InvalidField, Kind::InvalidParameter, Kind::NoSuchTask]),
+            .or(&[Kind::InvalidField, Kind::InvalidParameter, Kind::NoSuchPause]),
     ]
 }
 

@@ -28,7 +28,7 @@ fn submit() -> Call {
             "`201`: it is committed to the database. `202`, with Kafka: every copy of its record is made. The same id with \
              the same document again is the same task and gets the same answer.",
         )
-        .with([shared("IdempotencyKey")])
+        .with([shared("IdempotencyKey"), shared("Traceparent")])
         .takes(true, json_like(reference("Submission"), submission::example()))
         .answers(StatusCode::CREATED, "Stored.", json_of(reference("Accepted")))
         .with_header("Location")
@@ -44,7 +44,7 @@ fn list() -> Call {
     }));
     Call::new("get", "/v1/tasks", "listTasks")
         .about("List tasks", "The newest first, without their payloads. All filters given must fit.")
-        .with(filters())
+        .with(filters(reference("State")))
         .with([
             query("limit", "Most tasks of the page.", {
                 let mut limit = integer(1, LIMIT_MAX);
@@ -58,17 +58,23 @@ fn list() -> Call {
 }
 
 /// What lists, and changes of many, choose by.
-pub fn filters() -> Vec<Value> {
+pub fn filters(state: Value) -> Vec<Value> {
     let instants = || json!({ "type": "string", "format": "date-time" });
     let part = |without: &str, from: u8| format!("[^{without}\\u0000]{{{from},{LABEL_CHARS_MAX}}}");
     let (any, name, bare) = (part("", 0), part("=", 1), part("=:", 1));
     let label = format!("^({name}={any}|{bare}:{})$", part("=", 0));
     vec![
-        query("state", "In this state.", reference("State")),
+        query("state", "In this state.", state),
         query(
             "label",
             "With this label: `name=value`, or `name:value` where there is no `=` at all. Repeated: with all of them.",
             json!({ "type": "array", "maxItems": LABELS_MAX, "items": { "type": "string", "pattern": label } }),
+        ),
+        query(
+            "target",
+            "For this target: `http:HOST[:PORT]` (without the port where it is the scheme's own), `kafka:[CLUSTER/]TOPIC` or \
+             `log`.",
+            json!({ "type": "string", "format": "target-address" }),
         ),
         query("from", "Created at this instant or later.", instants()),
         query("to", "Created before this instant.", instants()),
@@ -78,9 +84,12 @@ pub fn filters() -> Vec<Value> {
 fn get() -> Call {
     Call::new("get", "/v1/tasks/{id}", "getTask")
         .about("Read a task", "With Kafka its state is `accepted` until it is stored.")
-        .with([shared("TaskId")])
+        .with([shared("TaskId"), shared("IfNoneMatch")])
         .answers(StatusCode::OK, "The task.", json_of(json!({ "anyOf": [reference("Task"), reference("Accepted")] })))
-        .or(&[Kind::InvalidParameter, Kind::NoSuchTask, Kind::Unavailable])
+        .with_header("ETag")
+        .answers(StatusCode::NOT_MODIFIED, "It is as the caller knows it.", Value::Null)
+        .with_header("ETag")
+        .or(&[Kind::InvalidParameter, Kind::InvalidHeader, Kind::NoSuchTask, Kind::Unavailable])
 }
 
 fn attempts() -> Call {
@@ -154,7 +163,8 @@ fn task(whole: bool) -> Value {
     if whole {
         set(&mut fields, "payload", reference("Payload"));
     }
-    answered(fields)
+    let paused = about(json!({ "const": true }), "It waits for the end of a pause.");
+    answered_or(fields, json!({ "paused": paused }))
 }
 
 fn target() -> Value {

@@ -44,11 +44,12 @@ use uuid::Uuid;
 
 use super::changing::{Operated, Operation, Patch, Patched};
 use super::counts::Deltas;
+use super::filter::{Filter, Matching, Page};
 use super::key::Key;
 use super::records::{
-    Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Filter, Generation, GenerationLoad, Hint, Ingested,
-    LetGo, Matching, NewGeneration, Order, Page, Paused, Positions, Recovered, Report, Reported, Resolution, Ruled,
-    Settled, Settlement, StartRecord, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
+    Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Generation, GenerationLoad, Hint, Ingested, LetGo,
+    NewGeneration, Order, Paused, Positions, Recovered, Report, Reported, Resolution, Ruled, Settled, Settlement,
+    StartRecord, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
 };
 use super::{Buried, Hear, Removed, Result, Store, StoreError, limit_of};
 use crate::domain::figures::Minute;

@@ -43,10 +43,11 @@ pub use migrate::migrate;
 use presence::Presence;
 
 use super::changing::{Operated, Operation, Patch, Patched};
+use super::filter::{Filter, Matching, Page};
 use super::records::{
-    Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Filter, Generation, GenerationLoad, Ingested, LetGo,
-    Matching, NewGeneration, Order, Page, Paused, Positions, Recovered, Report, Reported, Resolution, Ruled, Settled,
-    Settlement, Standing, StartRecord, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
+    Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Generation, GenerationLoad, Ingested, LetGo,
+    NewGeneration, Order, Paused, Positions, Recovered, Report, Reported, Resolution, Ruled, Settled, Settlement,
+    Standing, StartRecord, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
 };
 use super::{Buried, Hear, Removed, Result, Store, limit_of, removal};
 use crate::clock::Clock;
