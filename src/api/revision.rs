@@ -81,7 +81,7 @@ impl Condition {
             [] => Ok(None),
             [any] if any.trim() == "*" => Ok(Some(Self::Any)),
             several => {
-                let tags: Option<Vec<_>> = several.iter().flat_map(|one| one.split(',')).map(tag).collect();
+                let tags: Option<Vec<_>> = several.iter().flat_map(|one| listed(one)).map(tag).collect();
                 let tags = tags.filter(|tags| tags.len() <= TAGS_MAX);
                 Ok(Some(Self::OneOf(tags.ok_or_else(|| refused(shown, &several.join(", ")))?)))
             }
@@ -109,7 +109,16 @@ fn refused(name: &'static str, value: &str) -> Problem {
     Problem::header(Kind::InvalidHeader, name, value, ALLOWED)
 }
 
-/// A tag of this program has no comma in its quotes, so that a list is split at each.
+/// The tags of a list. One of somebody else's may have a comma in its quotes (RFC 9110, section 8.8.3).
+fn listed(text: &str) -> Vec<&str> {
+    let mut quoted = false;
+    text.split(|c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    })
+    .collect()
+}
+
 fn tag(text: &str) -> Option<(bool, String)> {
     let text = text.trim();
     let (weak, quoted) = text.strip_prefix("W/").map_or((false, text), |quoted| (true, quoted));
@@ -148,6 +157,9 @@ mod tests {
     fn what_is_no_tag_is_refused() {
         assert_eq!(read(&[]).unwrap(), None);
         let many = vec!["\"x\""; 101].join(",");
+        let with_comma = read(&["\"a,b\", W/\"c\""]).unwrap();
+        let tags = [(false, "a,b"), (true, "c")].map(|(weak, tag)| (weak, tag.to_owned()));
+        assert_eq!(with_comma, Some(Condition::OneOf(tags.to_vec())));
         for value in ["", "x", "\"x", "x\"", "\"x\",", "*, \"x\"", "w/\"x\"", "\"a\"b\"", many.as_str()] {
             let problem = serde_json::to_value(read(&[value]).expect_err(value)).unwrap();
             assert_eq!((&problem["header"], &problem["status"]), (&"If-Match".into(), &400.into()), "{value}");

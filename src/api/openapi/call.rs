@@ -188,12 +188,17 @@ pub fn parameters() -> Value {
             "W3C Trace Context: handed to the target, unless its own headers have one. A malformed one is ignored.",
             text(),
         ),
-        "IfMatch": header("If-Match", "The change is made only if the task's `ETag` is (one of) these.", text()),
-        "IfNoneMatch": header("If-None-Match", "If the task's `ETag` is (one of) these, the answer is `304`.", text()),
+        "IfMatch": header("If-Match", "The change is made only if the task's `ETag` is (one of) these.", tags()),
+        "IfNoneMatch": header("If-None-Match", "If the task's `ETag` is (one of) these, the answer is `304`.", tags()),
         "TaskId": path("The task's id."),
         "LetterId": path_of("The dead letter's id.", integer(1, i64::MAX)),
         "PauseId": path_of("The pause's id.", integer(1, i64::MAX)),
     })
+}
+
+/// `*`, or quoted tags.
+fn tags() -> Value {
+    json!({ "type": "string", "minLength": 1, "pattern": "^([*]|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\"){0,9})$" })
 }
 
 fn path(description: &str) -> Value {

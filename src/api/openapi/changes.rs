@@ -41,7 +41,7 @@ fn moved(path: &'static str, name: &'static str, summary: &'static str, detail: 
     Call::new("post", path, name)
         .about(summary, detail)
         .with([shared("TaskId")])
-        .takes(false, json_like(taken(&[], json!({})), json!({})))
+        .takes(true, json_like(taken(&[], json!({})), json!({})))
         .answers(StatusCode::OK, "It is scheduled.", json_of(reference("TaskStands")))
         .or(&[Kind::InvalidField, Kind::InvalidParameter, Kind::NoSuchTask, Kind::WrongState])
 }

@@ -37,7 +37,7 @@ fn calls() -> Vec<Call> {
         Call::new("post", "/v1/dead-letters/{id}/replay", "replayDeadLetter")
             .about("Replay a dead letter", "As it is, or with another record instead. Answered like a submission.")
             .with([shared("LetterId"), shared("Traceparent")])
-            .takes(false, json_like(reference("Replay"), json!({})))
+            .takes(true, json_like(reference("Replay"), json!({})))
             .answers(StatusCode::CREATED, "Stored.", json_of(reference("Accepted")))
             .with_header("Location")
             .answers(StatusCode::ACCEPTED, "Safe in the topic.", json_of(reference("Accepted")))

@@ -22,9 +22,9 @@ const DETAIL: &str = "At least one filter must be given; a `state` given must be
     with what is left.";
 
 fn calls() -> Vec<Call> {
-    let nothing = || (false, json_like(taken(&[], json!({})), json!({})));
-    let resolution = (true, json_like(reference("Resolution"), json!({ "state": "failed" })));
-    let time = (true, json_like(reference("NewTime"), json!({ "delay_ms": 60_000 })));
+    let nothing = || json_like(taken(&[], json!({})), json!({}));
+    let resolution = json_like(reference("Resolution"), json!({ "state": "failed" }));
+    let time = json_like(reference("NewTime"), json!({ "delay_ms": 60_000 }));
     vec![
         many(("/v1/tasks:cancel", State::Scheduled), "cancelTasks", "Cancel scheduled tasks", nothing()),
         many(("/v1/tasks:run", State::Scheduled), "runTasks", "Fire scheduled tasks now", nothing()),
@@ -39,18 +39,13 @@ fn calls() -> Vec<Call> {
     ]
 }
 
-fn many(
-    (path, state): (&'static str, State),
-    name: &'static str,
-    summary: &'static str,
-    (required, body): (bool, Value),
-) -> Call {
+fn many((path, state): (&'static str, State), name: &'static str, summary: &'static str, body: Value) -> Call {
     let lines = about(json!({ "type": "string" }), "Per line a `ManyProgress`.");
     Call::new("post", path, name)
         .about(summary, DETAIL)
         .with(filters(json!({ "enum": [state] })))
         .with([query("dry_run", "`true`: only counts.", json!({ "enum": ["true", "false"] }))])
-        .takes(required, body)
+        .takes(true, body)
         .answers(
             StatusCode::OK,
             "Done.",
@@ -68,12 +63,16 @@ fn schemas() -> Vec<(&'static str, Value)> {
     let counts = json!({
         "matched": count(), "changed": count(), "skipped": about(count(), "Had moved on meanwhile."),
     });
-    let mut progress = counts.clone();
-    set(&mut progress, "done", json!({ "type": "boolean" }));
+    let progress = answered_or(
+        json!({ "matched": count(), "done": json!({ "type": "boolean" }) }),
+        json!({
+            "changed": count(), "skipped": count(), "dry_run": { "const": true }, "problem": reference("Problem"),
+        }),
+    );
     vec![
         ("NewTime", time),
         ("ManyDone", answered(counts)),
         ("ManyCounted", answered(json!({ "matched": count(), "dry_run": { "const": true } }))),
-        ("ManyProgress", answered_or(progress, json!({ "problem": reference("Problem") }))),
+        ("ManyProgress", progress),
     ]
 }

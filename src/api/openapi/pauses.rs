@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::Group;
 use super::call::{Call, json_like, json_of, shared};
 use super::schema::{about, answered, answered_or, count, instant, integer, or_null, reference, taken, text};
+use super::tasks::label_pattern;
 use crate::api::problem::Kind;
+use crate::domain::limits::PAUSE_REASON_CHARS_MAX;
 
 /// The group.
 pub const GROUP: Group =
@@ -32,13 +34,17 @@ fn calls() -> Vec<Call> {
         Call::new("post", "/v1/pauses/{id}/resume", "resume")
             .about("Resume", "The oldest first, at a pace. When nothing waits any more the pause is gone.")
             .with([shared("PauseId")])
-            .takes(false, json_like(reference("Resumption"), json!({ "per_second": 500 })))
+            .takes(true, json_like(reference("Resumption"), json!({ "per_second": 500 })))
             .answers(StatusCode::OK, "It is being resumed.", pause())
             .or(&[Kind::InvalidField, Kind::InvalidParameter, Kind::NoSuchPause]),
     ]
 }
 
 fn schemas() -> Vec<(&'static str, Value)> {
+    let label = json!({ "type": "string", "pattern": label_pattern() });
+    let reason = json!({
+        "type": "string", "maxLength": PAUSE_REASON_CHARS_MAX, "pattern": "^[^\\u0000-\\u001F\\u007F-\\u009F]*$",
+    });
     let pace = or_null(integer(1, 100_000));
     let pause = answered_or(
         json!({
@@ -50,7 +56,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
     );
     vec![
         ("Pause", pause),
-        ("NewPause", taken(&[], json!({ "label": or_null(text()), "reason": or_null(text()) }))),
+        ("NewPause", taken(&[], json!({ "label": or_null(label), "reason": or_null(reason) }))),
         (
             "Resumption",
             taken(

@@ -120,9 +120,12 @@ fn problem() -> Value {
             "header": about(text(), "Where a header is to blame: its name."),
             "value": about(text(), "What was given, shortened."),
             "allowed": about(text(), "What is allowed there."),
-            "id": about(text(), "The task, where it is about one."),
+            "id": about(json!({ "type": ["string", "integer"] }), "The task, pause or dead letter that it is about."),
             "state": about(text(), "How that task stands."),
             "results": about(json!({ "type": "array" }), "Of a batch: what came of each task."),
+            "matched": about(count(), "Of an operation on many that was stopped: tasks that it had come to."),
+            "changed": about(count(), "Of these, those that it changed."),
+            "skipped": about(count(), "Of these, those that had moved on."),
         }),
     )
 }

@@ -60,9 +60,7 @@ fn list() -> Call {
 /// What lists, and changes of many, choose by.
 pub fn filters(state: Value) -> Vec<Value> {
     let instants = || json!({ "type": "string", "format": "date-time" });
-    let part = |without: &str, from: u8| format!("[^{without}\\u0000]{{{from},{LABEL_CHARS_MAX}}}");
-    let (any, name, bare) = (part("", 0), part("=", 1), part("=:", 1));
-    let label = format!("^({name}={any}|{bare}:{})$", part("=", 0));
+    let label = label_pattern();
     vec![
         query("state", "In this state.", state),
         query(
@@ -74,11 +72,18 @@ pub fn filters(state: Value) -> Vec<Value> {
             "target",
             "For this target: `http:HOST[:PORT]` (without the port where it is the scheme's own), `kafka:[CLUSTER/]TOPIC` or \
              `log`.",
-            json!({ "type": "string", "format": "target-address" }),
+            json!({ "type": "string", "minLength": 1, "format": "target-address" }),
         ),
         query("from", "Created at this instant or later.", instants()),
         query("to", "Created before this instant.", instants()),
     ]
+}
+
+/// `name=value`, or `name:value` where there is no `=` at all.
+pub fn label_pattern() -> String {
+    let part = |without: &str, from: u8| format!("[^{without}\\u0000]{{{from},{LABEL_CHARS_MAX}}}");
+    let (any, name, bare) = (part("", 0), part("=", 1), part("=:", 1));
+    format!("^({name}={any}|{bare}:{})$", part("=", 0))
 }
 
 fn get() -> Call {
