@@ -8,8 +8,8 @@ use actix_web::{HttpResponse, web};
 use bytes::Bytes;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::{Map, Value};
+use url::form_urlencoded;
 
-use super::openapi::Description;
 use super::problem::Kind;
 
 /// The page, as it is answered.
@@ -26,8 +26,7 @@ impl Page {
 }
 
 /// `GET /docs`.
-pub async fn docs(description: web::Data<Description>) -> HttpResponse {
-    let page = description.page();
+pub async fn docs(page: web::Data<Page>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header((CONTENT_SECURITY_POLICY, page.policy.clone()))
@@ -201,12 +200,24 @@ impl Shown<'_> {
     }
 
     fn curl(&self) -> String {
-        let parameters = items(self.call.get("parameters")).map(|one| resolved(self.document, one));
-        let id = parameters.filter(|one| one["in"] == "path").find_map(|one| one.pointer("/schema/examples/0"));
+        let parameters: Vec<&Value> =
+            items(self.call.get("parameters")).map(|one| resolved(self.document, one)).collect();
+        let id = parameters.iter().filter(|one| one["in"] == "path").find_map(|one| one.pointer("/schema/examples/0"));
         let path = self.path.replace("{id}", id.and_then(Value::as_str).unwrap_or("1"));
+        // What a call cannot do without stands in its example.
+        let query = parameters.iter().filter(|one| one["in"] == "query").find_map(|one| {
+            let example = one.pointer("/example/0")?.as_str()?;
+            let pair =
+                form_urlencoded::Serializer::new(String::new()).append_pair(one["name"].as_str()?, example).finish();
+            Some(format!("?{pair}"))
+        });
+        let address = match query {
+            Some(query) => format!("'localhost:8080{path}{query}'"),
+            None => format!("localhost:8080{path}"),
+        };
         let line = match self.method {
-            "get" => format!("curl localhost:8080{path}"),
-            method => format!("curl -X {} localhost:8080{path}", method.to_uppercase()),
+            "get" => format!("curl {address}"),
+            method => format!("curl -X {} {address}", method.to_uppercase()),
         };
         let Some((media_type, of)) = entries(self.call.pointer("/requestBody/content")).next() else { return line };
         let example = of.get("example").unwrap_or(&Value::Null);
@@ -243,7 +254,7 @@ mod tests {
 
     #[test]
     fn every_call_schema_and_problem_is_on_the_page_and_every_link_leads_somewhere() {
-        let document: Value = openapi::tests::whole();
+        let document: Value = openapi::document();
         let html = page(&document).into_string();
         let id = |id: &str| html.contains(&format!("id=\"{id}\""));
         for shown in shown(&document) {
@@ -262,7 +273,7 @@ mod tests {
 
     #[test]
     fn nothing_is_from_elsewhere_and_nothing_is_a_script() {
-        let html = page(&openapi::tests::whole()).into_string();
+        let html = page(&openapi::document()).into_string();
         for bad in ["<script", "<link", "<img", "src=", "url(", "@import", " style=", " onclick"] {
             assert!(!html.contains(bad), "{bad}");
         }

@@ -103,18 +103,21 @@ struct Shared {
     known: web::Data<KnownIds>,
     turn: web::Data<operations::Turn>,
     description: web::Data<Description>,
+    page: web::Data<docs::Page>,
     scrape: web::Data<scrape::Turn>,
 }
 
 impl Shared {
     fn new(state: ApiState, listener: &TcpListener) -> std::io::Result<Self> {
+        let document = openapi::document();
         let hosts = Hosts::new(listener.local_addr()?, &state.node, &state.config.allowed_hosts);
         Ok(Self {
             bodies: web::Data::new(BodyReader::new(state.config.client_timeout)),
             hosts: web::Data::new(hosts),
             known: web::Data::new(KnownIds::new(state.database_clock.clock().clone())),
             turn: web::Data::default(),
-            description: web::Data::new(Description::new()),
+            description: web::Data::new(Description::of(&document)),
+            page: web::Data::new(docs::Page::of(&document)),
             scrape: web::Data::default(),
             state: web::Data::new(state),
         })
@@ -131,6 +134,7 @@ fn routes(config: &mut web::ServiceConfig, shared: Shared) {
         .app_data(shared.known)
         .app_data(shared.turn)
         .app_data(shared.description)
+        .app_data(shared.page)
         .app_data(shared.scrape)
         .service(reading(web::resource("/v1/tasks"), list::list).route(web::post().to(tasks::submit)))
         .service(web::resource(browser::BATCH_PATH).route(web::post().to(batch::submit)))

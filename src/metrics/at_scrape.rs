@@ -4,7 +4,7 @@
 
 use prometheus::{Error, Registry};
 
-use super::maker::{Described, Maker};
+use super::maker::{Described, Maker, number};
 use super::process::Process;
 use super::{PREFIX, written};
 use crate::domain::{Epoch, State};
@@ -122,12 +122,6 @@ impl OnTopic {
         }
         Ok(())
     }
-}
-
-/// Exact below 2^53.
-#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "Prometheus knows floats only")]
-pub(super) fn number(count: impl TryInto<i64>) -> f64 {
-    count.try_into().unwrap_or(i64::MAX) as f64
 }
 
 #[cfg(test)]

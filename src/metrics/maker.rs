@@ -139,3 +139,9 @@ impl<'a> Maker<'a> {
 fn bounds_s() -> Vec<f64> {
     BOUNDS_US.into_iter().map(|us| us as f64 / 1e6).collect()
 }
+
+/// Exact below 2^53.
+#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "Prometheus knows floats only")]
+pub(super) fn number(count: impl TryInto<i64>) -> f64 {
+    count.try_into().unwrap_or(i64::MAX) as f64
+}

@@ -6,8 +6,7 @@ use std::fs;
 
 use prometheus::Error;
 
-use super::at_scrape::number;
-use super::maker::Maker;
+use super::maker::{Maker, number};
 
 /// Ticks a second in `/proc`, whatever the kernel's own are.
 const TICKS_PER_SECOND: f64 = 100.0;

@@ -41,9 +41,13 @@ fn calls() -> Vec<Call> {
 
 fn many((path, state): (&'static str, State), name: &'static str, summary: &'static str, body: Value) -> Call {
     let lines = about(json!({ "type": "string" }), "Per line a `ManyProgress`.");
+    let mut filters = filters(json!({ "enum": [state] }));
+    if let Some(label) = filters.iter_mut().find(|one| one["name"] == "label") {
+        set(label, "example", json!(["tenant=acme"]));
+    }
     Call::new("post", path, name)
         .about(summary, DETAIL)
-        .with(filters(json!({ "enum": [state] })))
+        .with(filters)
         .with([query("dry_run", "`true`: only counts.", json!({ "enum": ["true", "false"] }))])
         .takes(true, body)
         .answers(

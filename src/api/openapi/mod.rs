@@ -53,22 +53,13 @@ const ABOUT: &str = "Runs every scheduled task at its time, once, even in a clus
     bodies may be sent in gzip. A write needs `Content-Type: application/json`, also with an empty body; browsers' pages \
     of other sites may neither read nor write.";
 
-/// The description, and the page about it, written once.
-pub struct Description {
-    json: Bytes,
-    page: super::docs::Page,
-}
+/// The description, written once.
+pub struct Description(Bytes);
 
 impl Description {
-    /// Builds both.
-    pub fn new() -> Self {
-        let document = document(GROUPS);
-        Self { page: super::docs::Page::of(&document), json: document.to_string().into() }
-    }
-
-    /// The page about it.
-    pub fn page(&self) -> &super::docs::Page {
-        &self.page
+    /// Of [`document`].
+    pub fn of(document: &Value) -> Self {
+        Self(document.to_string().into())
     }
 }
 
@@ -77,14 +68,15 @@ pub async fn description(description: web::Data<Description>) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header(ContentType::json())
         .insert_header((CACHE_CONTROL, "no-cache"))
-        .body(description.json.clone())
+        .body(description.0.clone())
 }
 
-fn document(groups: &[Group]) -> Value {
+/// All of it.
+pub fn document() -> Value {
     let mut paths: Map<String, Value> = Map::new();
     let mut schemas: Map<String, Value> =
         schema::of_all().into_iter().map(|(name, of)| (name.to_owned(), of)).collect();
-    for group in groups {
+    for group in GROUPS {
         schemas.extend((group.schemas)().into_iter().map(|(name, of)| (name.to_owned(), of)));
         for call in (group.calls)() {
             let path = paths.entry(call.path()).or_insert_with(|| json!({}));
@@ -94,7 +86,7 @@ fn document(groups: &[Group]) -> Value {
         }
     }
     let tags: Vec<Value> =
-        groups.iter().map(|group| json!({ "name": group.tag, "description": group.about })).collect();
+        GROUPS.iter().map(|group| json!({ "name": group.tag, "description": group.about })).collect();
     json!({
         "openapi": "3.1.0",
         "info": { "title": "task-scheduler", "version": env!("CARGO_PKG_VERSION"), "description": ABOUT },
@@ -105,14 +97,10 @@ fn document(groups: &[Group]) -> Value {
 }
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-
-    pub fn whole() -> Value {
-        document(GROUPS)
-    }
 
     fn references(value: &Value, found: &mut Vec<String>) {
         match value {
@@ -130,7 +118,7 @@ pub mod tests {
         let names: Vec<String> = GROUPS.iter().flat_map(|group| (group.calls)()).map(|call| call.name()).collect();
         let distinct: BTreeSet<&String> = names.iter().collect();
         assert_eq!(distinct.len(), names.len(), "{names:?}");
-        let (document, mut found) = (whole(), Vec::new());
+        let (document, mut found) = (document(), Vec::new());
         references(&document, &mut found);
         assert!(found.len() > 20);
         for reference in found {
