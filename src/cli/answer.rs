@@ -26,11 +26,12 @@ impl Answer {
         if self.status.is_success() || self.status == StatusCode::NOT_MODIFIED {
             return Ok(self);
         }
-        let code = code(self.status);
+        let failure = Failure::new(code(self.status), self.problem());
+        let failure = Failure { status: Some(self.status.as_u16()), ..failure };
         if json && serde_json::from_slice::<Value>(&self.body).is_ok() {
-            return Err(Failure { json: Some(self.body.clone()), ..Failure::new(code, self.problem()) });
+            return Err(Failure { json: Some(self.body), ..failure });
         }
-        Err(Failure::new(code, self.problem()))
+        Err(failure)
     }
 
     /// Its JSON.

@@ -12,8 +12,8 @@ pub const INNER: u8 = 70;
 pub const AWAY: u8 = 75;
 
 /// The exit codes, for `--help`.
-pub const EXPLAINED: &str = "Exit codes: 0 done (a node: stopped cleanly) · 1 the server refused the request, or the task that was \
-    watched did not succeed · \
+pub const EXPLAINED: &str = "Exit codes: 0 done (a node: stopped cleanly) · 1 the server refused the request, the task that was \
+    watched did not succeed, or you were asked and did not say yes · \
     2 wrong usage or a wrong setting · 70 an inner failure, or a node stopped by a second signal · 75 a server is away or overloaded, try again";
 
 /// Longest value quoted in a message, in characters.
@@ -28,12 +28,14 @@ pub struct Failure {
     pub message: String,
     /// To be told instead, where JSON was asked for: the refusal as it came.
     pub json: Option<Vec<u8>>,
+    /// The HTTP status of the refusal, if it is one.
+    pub status: Option<u16>,
 }
 
 impl Failure {
     /// With an exit code of this module.
     pub fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), json: None }
+        Self { code, message: message.into(), json: None, status: None }
     }
 
     /// Wrong usage.

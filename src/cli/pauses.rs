@@ -2,11 +2,12 @@
 
 use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
+use ureq::http::StatusCode;
 
 use super::answer::{Answer, field};
 use super::client::{Client, Path};
 use super::exit::{Failure, REFUSED, quoted};
-use super::output::print;
+use super::output::{print, say};
 use super::table::{table, to_the_second};
 
 /// For the help of `pause`.
@@ -24,7 +25,8 @@ Examples:
   task-scheduler resume 3 --at-once
   task-scheduler resume --all
 
-Without an id, --label and --all it ends the pause of everything. What came due meanwhile is fired oldest first, 1000 a second unless said.";
+Without an id, --label and --all it ends the pause of everything. What came due meanwhile is fired oldest first, 1000 a second unless said.
+With --all, pauses that are being resumed already keep their pace unless one is given.";
 
 /// For the help of `pauses`.
 const PAUSES_EXAMPLES: &str = "\
@@ -95,25 +97,57 @@ impl Pause {
 }
 
 impl Resume {
-    /// Resumes, and shows what is still waiting.
+    /// Resumes, and shows what is still waiting, also if it cannot go on to the last of them.
     pub fn run(self) -> Result<(), Failure> {
-        let ids = match self.id {
-            Some(id) => vec![id.to_string()],
+        let meant = match self.id {
+            Some(id) => vec![json!({ "id": id })],
             None => self.found()?,
         };
-        let mut resumed = Vec::new();
-        for id in ids {
-            let answer = self.resume(&id)?;
-            if self.client.prints_json() {
-                answer.print_raw()?;
-            } else {
-                resumed.push(answer.json()?);
+        let (mut resumed, mut ended) = (Vec::new(), Ok(()));
+        for pause in meant {
+            match self.resume(pause) {
+                Ok(pause) => resumed.extend(pause),
+                Err(failure) => {
+                    ended = Err(failure);
+                    break;
+                }
             }
         }
-        if self.client.prints_json() { Ok(()) } else { print(&shown(&resumed)) }
+        if !resumed.is_empty() && !self.client.prints_json() {
+            print(&shown(&resumed))?;
+        }
+        ended
     }
 
-    fn resume(&self, id: &str) -> Result<Answer, Failure> {
+    /// The pause as it stands now; `None` if it is gone, which is what was wanted of those that were looked for.
+    fn resume(&self, pause: Value) -> Result<Option<Value>, Failure> {
+        let id = field(&pause, "id");
+        if self.keeps_its_pace(&pause) {
+            if self.client.prints_json() {
+                print(&pause.to_string())?;
+            }
+            return Ok(Some(pause));
+        }
+        let answer = match self.asked(&id) {
+            Err(failure) if self.id.is_none() && failure.status == Some(StatusCode::NOT_FOUND.as_u16()) => {
+                say(&format!("the pause {id} is gone already"));
+                return Ok(None);
+            }
+            answer => answer?,
+        };
+        if self.client.prints_json() {
+            answer.print_raw()?;
+        }
+        answer.json().map(Some)
+    }
+
+    /// Nobody who means all of them wants those that are on their way slower or faster without saying so.
+    fn keeps_its_pace(&self, pause: &Value) -> bool {
+        let says_no_pace = self.per_second.is_none() && !self.at_once;
+        self.all && says_no_pace && pause.get("resumed_at").is_some_and(|at| !at.is_null())
+    }
+
+    fn asked(&self, id: &str) -> Result<Answer, Failure> {
         let pace = match (self.per_second, self.at_once) {
             (Some(pace), _) => json!({ "per_second": pace }),
             (None, true) => json!({ "per_second": null }),
@@ -122,14 +156,14 @@ impl Resume {
         self.client.post(Path::of(&["v1", "pauses", id, "resume"]), pace.to_string().into_bytes(), None)
     }
 
-    /// The ids of the pauses that are meant.
-    fn found(&self) -> Result<Vec<String>, Failure> {
-        let pauses = in_force(&self.client.get(Path::of(&["v1", "pauses"]))?)?;
-        let label = self.label.as_deref().unwrap_or_default();
-        let meant = pauses.iter().filter(|pause| self.all || field(pause, "label") == label);
-        let ids: Vec<String> = meant.map(|pause| field(pause, "id")).collect();
-        if !ids.is_empty() {
-            return Ok(ids);
+    /// The pauses that are meant.
+    fn found(&self) -> Result<Vec<Value>, Failure> {
+        let label = self.label.as_deref().map(as_shown).transpose()?;
+        let mut pauses = in_force(&self.client.get(Path::of(&["v1", "pauses"]))?)?;
+        // The pause of everything has none.
+        pauses.retain(|pause| self.all || pause.get("label").and_then(Value::as_str) == label.as_deref());
+        if !pauses.is_empty() {
+            return Ok(pauses);
         }
         let what = match &self.label {
             _ if self.all => "nothing is paused".to_owned(),
@@ -146,6 +180,16 @@ impl Pauses {
         let answer = self.client.get(Path::of(&["v1", "pauses"]))?;
         if self.client.prints_json() { answer.print_raw() } else { print(&shown(&in_force(&answer)?)) }
     }
+}
+
+/// A label as a pause shows it: `name=value`, also if it was given as `name:value`, as the server takes it.
+fn as_shown(label: &str) -> Result<String, Failure> {
+    let parts = label.split_once('=').or_else(|| label.split_once(':')).filter(|(name, _)| !name.is_empty());
+    let (name, value) = parts.ok_or_else(|| {
+        let all = "without --label it is the pause of everything that is resumed";
+        Failure::usage(format!("--label is {}; allowed: name=value or name:value; {all}", quoted(label)))
+    })?;
+    Ok(format!("{name}={value}"))
 }
 
 fn in_force(answer: &Answer) -> Result<Vec<Value>, Failure> {
@@ -177,6 +221,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::cli::exit::{AWAY, USAGE};
     use crate::cli::fake_node::{FakeNode, Told};
 
     #[derive(Debug, Parser)]
@@ -234,6 +279,45 @@ mod tests {
         assert_eq!(run(&node(true), &by_label).unwrap(), [asked("/2/resume", r#"{"per_second":50}"#)]);
         let all = run(&node(true), &["resume", "--all", "--at-once"]).unwrap();
         assert_eq!(all, ["1", "2", "3"].map(|id| asked(&format!("/{id}/resume"), r#"{"per_second":null}"#)));
+    }
+
+    #[test]
+    fn a_label_is_read_as_a_pause_reads_it_and_an_empty_one_means_nothing() {
+        let colon = ["resume", "--label", "c:d"];
+        assert_eq!(run(&node(true), &colon).unwrap(), [asked("/2/resume", "{}")]);
+        for label in ["", "=", ":x", "acme"] {
+            let node = node(true);
+            assert_eq!(run(&node, &["resume", "--label", label]).unwrap_err().code, USAGE, "{label}");
+            assert_eq!(node.lines().len(), 0, "{label}");
+        }
+    }
+
+    /// Four pauses: 1 is being resumed, 2 is gone when it is resumed, and 4 cannot be resumed now.
+    fn node_in_motion() -> FakeNode {
+        FakeNode::start(|asked, _| {
+            let pause = |id: u64, at: Option<&str>| json!({"id": id, "label": format!("n={id}"), "resumed_at": at});
+            match asked.line.as_str() {
+                "GET /v1/pauses" => Told::value(
+                    200,
+                    &json!({ "pauses": [pause(1, Some("t")), pause(2, None), pause(3, None), pause(4, None)] }),
+                ),
+                "POST /v1/pauses/2/resume" => Told::value(404, &json!({ "title": "No such pause", "status": 404 })),
+                "POST /v1/pauses/4/resume" => Told::value(503, &json!({ "title": "Not now", "status": 503 })),
+                _ => Told::value(200, &pause(3, Some("t"))),
+            }
+        })
+    }
+
+    #[test]
+    fn all_leaves_what_is_being_resumed_at_its_pace_and_is_not_stopped_by_what_is_gone() {
+        let node = node_in_motion();
+        let failure = run(&node, &["resume", "--all"]).unwrap_err();
+        assert_eq!(failure.code, AWAY);
+        assert_eq!(node.lines()[1..], ["2", "3", "4"].map(|id| format!("POST /v1/pauses/{id}/resume")));
+        let node = node_in_motion();
+        run(&node, &["resume", "--all", "--per-second", "5"]).unwrap_err();
+        assert_eq!(node.lines()[1], "POST /v1/pauses/1/resume");
+        assert_eq!(run(&node_in_motion(), &["resume", "2"]).unwrap_err().code, REFUSED);
     }
 
     #[test]
