@@ -61,14 +61,6 @@ impl Progress {
         }
     }
 
-    /// Where it ends is known by now.
-    pub fn ends_at(&self, total: u64) {
-        if let Shown::Bar(bar) = &self.shown {
-            bar.set_length(total);
-            bar.set_style(style(true));
-        }
-    }
-
     /// Does what writes to the terminal without the bar in its way.
     pub fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.shown {

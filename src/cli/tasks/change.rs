@@ -24,14 +24,18 @@ Examples:
 pub const RUN_EXAMPLES: &str = "\
 Examples:
   task-scheduler run 0199c0de-0000-7000-8000-000000000001
-  task-scheduler run --label batch=nightly --yes";
+  task-scheduler run --label batch=nightly --yes
+
+If many at once break off, the same command begins anew: what is still scheduled by then is due at once.";
 
 /// For the help of `retry`.
 pub const RETRY_EXAMPLES: &str = "\
 Examples:
   task-scheduler retry 0199c0de-0000-7000-8000-000000000001
   task-scheduler retry --target http:hooks.example.org --from '2h ago' --dry-run
-  task-scheduler retry --target http:hooks.example.org --from '2h ago' --yes";
+  task-scheduler retry --target http:hooks.example.org --from '2h ago' --yes
+
+If many at once break off, the same command goes on with what is left, and with what has failed again by then.";
 
 /// For the help of `resolve`.
 const RESOLVE_EXAMPLES: &str = "\
@@ -47,7 +51,10 @@ const RESCHEDULE_EXAMPLES: &str = "\
 Examples:
   task-scheduler reschedule 0199c0de-0000-7000-8000-000000000001 --at 'tomorrow 18:00 Europe/Berlin'
   task-scheduler reschedule 0199c0de-0000-7000-8000-000000000001 --in 5m
-  task-scheduler reschedule --label tenant=acme --in 1h --yes";
+  task-scheduler reschedule --label tenant=acme --at 2026-12-24T18:00:00Z --yes
+
+If many at once break off, the same command begins anew: what was moved still matches. With --at and an instant all come to
+the same time all the same, where --in moves them once more; --to with an instant leaves out what is stored later.";
 
 /// What a task is to become when it is resolved.
 const RESOLVED: [&str; 3] = ["succeeded", "failed", "scheduled"];

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::cli::human_time::{self, HumanTime};
+use crate::domain::Timestamp;
 
 /// A query: parameters and their values.
 pub type Query = Vec<(&'static str, String)>;
@@ -38,5 +39,35 @@ impl Filters {
         ];
         let labels = self.labels.iter().map(|label| ("label", label.clone()));
         single.into_iter().filter_map(|(name, value)| Some((name, value?))).chain(labels).collect()
+    }
+}
+
+/// The same, and of that only what was stored before `end`.
+pub fn until(mut query: Query, end: Timestamp) -> Query {
+    let is_earlier = |to: &str| Timestamp::parse(to).is_some_and(|to| to < end);
+    if !query.iter().any(|(name, to)| *name == "to" && is_earlier(to)) {
+        query.retain(|(name, _)| *name != "to");
+        query.push(("to", end.to_string()));
+    }
+    query
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earlier_of_two_ends_counts() {
+        let (early, late) = ("2026-12-24T18:00:00.000000Z", "2026-12-24T20:00:00.000000Z");
+        let query = |to: Option<&str>| {
+            let label = Some(("label", "a=b".to_owned()));
+            label.into_iter().chain(to.map(|to| ("to", to.to_owned()))).collect::<Query>()
+        };
+        let cut = |to: Option<&str>, end: &str| until(query(to), Timestamp::parse(end).unwrap());
+        assert_eq!(cut(None, late), query(Some(late)));
+        assert_eq!(cut(Some(early), late), query(Some(early)));
+        assert_eq!(cut(Some(late), early), query(Some(early)));
+        // The same hour as `early`.
+        assert_eq!(cut(Some("2026-12-24T19:00:00+01:00"), late), query(Some("2026-12-24T19:00:00+01:00")));
     }
 }

@@ -1,11 +1,12 @@
 //! One operation on all tasks that filters find: counted first, asked about, and followed to its end.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
 
-use super::filters::{Filters, Query};
+use super::filters::{Filters, Query, until};
 use super::operation::Operation;
 use crate::cli::answer::{field, problem_within};
 use crate::cli::client::{Client, Path};
@@ -13,6 +14,7 @@ use crate::cli::exit::{AWAY, Failure, REFUSED};
 use crate::cli::output::print;
 use crate::cli::progress::Progress;
 use crate::cli::terminal;
+use crate::domain::Timestamp;
 
 /// The arguments.
 #[derive(Debug, Clone, Args)]
@@ -52,24 +54,48 @@ impl Many {
             let told = if client.prints_json() { answer } else { would(operation, count) };
             return print(&told);
         }
-        let mut total = None;
-        if !self.yes {
-            if !terminal::can_be_asked() {
-                let what = operation.word();
-                return Err(Failure::usage(format!(
-                    "to {what} many tasks without being asked, add --yes; to count them first, --dry-run"
-                )));
-            }
-            let (count, _) = count(client, operation, &query)?;
-            if count > 0 && !confirmed(&format!("{}. Go on? [y/N] ", would(operation, count))) {
-                return Err(Failure::new(REFUSED, "nothing was changed"));
-            }
-            total = Some(count);
+        if self.yes {
+            return self.follow(client, operation, &query, None);
         }
-        self.follow(client, operation, &query, total)
+        if !terminal::can_be_asked() {
+            let what = operation.word();
+            return Err(Failure::usage(format!(
+                "to {what} many tasks without being asked, add --yes; to count them first, --dry-run"
+            )));
+        }
+        self.ask(client, operation, query, confirmed)
     }
 
+    /// Counts, asks, and does it to no other tasks than those that were counted: what is stored while somebody makes up
+    /// their mind is not meant.
+    fn ask(
+        &self,
+        client: &Client,
+        operation: &Operation,
+        query: Query,
+        confirmed: impl FnOnce(&str) -> bool,
+    ) -> Result<(), Failure> {
+        let query = until(query, stored_by_now(client)?);
+        let (count, answer) = count(client, operation, &query)?;
+        if count == 0 {
+            return print(if client.prints_json() { &answer } else { "0 tasks" });
+        }
+        if !confirmed(&format!("{}. Go on? [y/N] ", would(operation, count))) {
+            return Err(Failure::new(REFUSED, "nothing was changed"));
+        }
+        self.follow(client, operation, &query, Some(count))
+    }
+
+    /// `total` is how many were counted before, if they were.
     fn follow(&self, client: &Client, operation: &Operation, query: &Query, total: Option<u64>) -> Result<(), Failure> {
+        let broken_off = |failure: Failure, last: &Value| {
+            let far = match last {
+                Value::Null => "it is not known how many were changed".to_owned(),
+                told => format!("{} by then", words(told, total)),
+            };
+            let message = format!("{}; {far}; {}", failure.message, operation.again());
+            Failure { message, ..failure }
+        };
         let mut progress = Progress::begin(total, self.quiet);
         let path = format!("tasks:{}", operation.word());
         let stream = client.stream(Path { parts: &["v1", &path], query }, operation.document())?;
@@ -82,19 +108,31 @@ impl Many {
                 let far = if told.get("changed").is_some() { &told } else { &last };
                 return Err(broken_off(problem_within(problem), far));
             }
-            if let (None, Some(matched)) = (total, told.get("matched").and_then(Value::as_u64)) {
-                progress.ends_at(matched);
-            }
-            progress.at(number(&told, "changed") + number(&told, "skipped"), || words(&told));
+            progress.at(number(&told, "changed") + number(&told, "skipped"), || words(&told, total));
             // An answer in one piece does not say that it is the last.
             if told.get("done").and_then(Value::as_bool).unwrap_or(true) {
                 drop(progress);
-                return if client.prints_json() { Ok(()) } else { print(&words(&told)) };
+                let matched = told.get("matched").and_then(Value::as_u64);
+                return if client.prints_json() { Ok(()) } else { print(&words(&told, matched)) };
             }
             last = told;
         }
         Err(broken_off(Failure::new(AWAY, "the answer broke off"), &last))
     }
+}
+
+/// Just behind the newest task that is stored: an end by the database's clock, by which tasks are told to be older or younger.
+/// This machine's may be wrong.
+fn stored_by_now(client: &Client) -> Result<Timestamp, Failure> {
+    let query = [("limit", "1".to_owned())];
+    let page = client.get(Path { parts: &["v1", "tasks"], query: &query })?.json()?;
+    let Some(newest) = page.get("tasks").and_then(Value::as_array).and_then(|tasks| tasks.first()) else {
+        // Before all tasks that there may ever be.
+        return Ok(Timestamp::from_micros(0));
+    };
+    let stored = Timestamp::parse(&field(newest, "created_at"));
+    let stored = stored.ok_or_else(|| Failure::new(AWAY, "the answer is not a node's: a task has no created_at"))?;
+    Ok(stored.plus(Duration::from_micros(1)))
 }
 
 /// How many tasks it would be done to, and the answer that says so.
@@ -129,23 +167,14 @@ fn number(told: &Value, name: &str) -> u64 {
     told.get(name).and_then(Value::as_u64).unwrap_or(0)
 }
 
-fn words(told: &Value) -> String {
+/// `total` is how many there are in all. Under way the server's own count of matches is no more than those that it has come to.
+fn words(told: &Value, total: Option<u64>) -> String {
     let skipped = match number(told, "skipped") {
         0 => String::new(),
         skipped => format!(", {skipped} skipped that had moved on"),
     };
-    let matched = field(told, "matched");
-    format!("{} of {} tasks changed{skipped}", number(told, "changed"), if matched.is_empty() { "?" } else { &matched })
-}
-
-/// How far it came, and that the same again goes on.
-fn broken_off(failure: Failure, last: &Value) -> Failure {
-    let far = match last {
-        Value::Null => "it is not known how many were changed".to_owned(),
-        told => format!("{} by then", words(told)),
-    };
-    let message = format!("{}; {far}; the same command again goes on with what is left", failure.message);
-    Failure { message, ..failure }
+    let of = total.map(|total| format!(" of {total}")).unwrap_or_default();
+    format!("{}{of} tasks changed{skipped}", number(told, "changed"))
 }
 
 #[cfg(test)]
@@ -203,14 +232,74 @@ mod tests {
         let node = FakeNode::start(move |_, _| Told::json(200, begun).broken());
         let failure = run(&node, &Operation::Retry, &["--yes"]).unwrap_err();
         assert_eq!(failure.code, AWAY);
-        assert!(failure.message.contains("4 of 9 tasks changed by then"), "{failure}");
+        assert!(failure.message.contains("; 4 tasks changed by then; "), "{failure}");
 
         let problem =
             "{\"problem\":{\"title\":\"Not now\",\"status\":503},\"matched\":9,\"changed\":5,\"done\":false}\n";
         let node = FakeNode::start(move |_, _| Told::json(200, format!("{begun}{problem}")));
         let failure = run(&node, &Operation::Retry, &["--yes"]).unwrap_err();
         assert_eq!(failure.code, AWAY);
-        assert!(failure.message.starts_with("503 Not now; 5 of 9"), "{failure}");
+        assert!(failure.message.starts_with("503 Not now; 5 tasks changed"), "{failure}");
+    }
+
+    #[test]
+    fn what_the_same_again_does_is_told_as_it_is() {
+        let node = FakeNode::start(|_, _| Told::json(200, "").broken());
+        let when = |name: &str| Operation::Reschedule(serde_json::json!({ name: 1 }));
+        for (operation, words) in [
+            (Operation::Cancel, "goes on with what is left"),
+            (Operation::Retry, "failed again"),
+            (Operation::Resolve("scheduled".to_owned()), "unknown again"),
+            (Operation::Run, "begins anew"),
+            (when("run_at"), "comes to the same time; add --to"),
+            (when("delay_ms"), "moved once more; take --at"),
+        ] {
+            let failure = run(&node, &operation, &["--yes"]).unwrap_err();
+            assert!(failure.message.contains("the same command again") && failure.message.contains(words), "{failure}");
+        }
+    }
+
+    /// The newest task, how many are counted, and what is done.
+    fn node_of(count: u64) -> FakeNode {
+        FakeNode::start(move |asked, _| match asked.line.as_str() {
+            "GET /v1/tasks?limit=1" => Told::json(200, r#"{"tasks": [{"created_at": "2026-12-24T18:00:00.000007Z"}]}"#),
+            line if line.ends_with("&dry_run=true") => {
+                Told::json(200, format!("{{\"matched\":{count},\"dry_run\":true}}"))
+            }
+            _ => Told::json(200, "{\"matched\":3,\"changed\":3,\"skipped\":0,\"done\":true}"),
+        })
+    }
+
+    fn ask(node: &FakeNode, says: bool) -> (Result<(), Failure>, Option<String>) {
+        let line = Line::try_parse_from(["x", "--quiet", "--label=a=b"]).unwrap();
+        let mut question = None;
+        let ended = line.many.ask(&node.client(), &Operation::Cancel, line.many.filters.query(), |asked| {
+            question = Some(asked.to_owned());
+            says
+        });
+        (ended, question)
+    }
+
+    #[test]
+    fn what_is_stored_after_the_count_is_not_meant() {
+        let node = node_of(3);
+        let (ended, question) = ask(&node, true);
+        ended.unwrap();
+        assert_eq!(question.as_deref(), Some("3 tasks to cancel. Go on? [y/N] "));
+        let query = "label=a%3Db&to=2026-12-24T18%3A00%3A00.000008Z";
+        let path = format!("POST /v1/tasks:cancel?{query}");
+        assert_eq!(node.lines(), ["GET /v1/tasks?limit=1".to_owned(), format!("{path}&dry_run=true"), path]);
+    }
+
+    #[test]
+    fn nothing_is_done_after_a_no_or_to_no_task() {
+        let node = node_of(3);
+        assert_eq!(ask(&node, false).0.unwrap_err().code, REFUSED);
+        assert_eq!(node.lines().len(), 2);
+        let node = node_of(0);
+        let (ended, question) = ask(&node, true);
+        ended.unwrap();
+        assert_eq!((question, node.lines().len()), (None, 2));
     }
 
     #[test]

@@ -42,6 +42,29 @@ impl Operation {
         }
     }
 
+    /// What the same command for many does after one that broke off.
+    pub fn again(&self) -> &'static str {
+        match self {
+            Self::Resolve(state) if state == "scheduled" => {
+                "the same command again goes on with what is left, and with what has become unknown again by then"
+            }
+            Self::Cancel | Self::Resolve(_) => "the same command again goes on with what is left",
+            Self::Retry => "the same command again goes on with what is left, and with what has failed again by then",
+            Self::Run => {
+                "the same command again begins anew: what is still scheduled by then is due at once, also what was \
+                changed and waits for a retry"
+            }
+            Self::Reschedule(when) if when.get("run_at").is_some() => {
+                "the same command again begins anew: what was moved still matches and comes to the same time; \
+                add --to with an instant so that nothing stored later is moved with it"
+            }
+            Self::Reschedule(_) => {
+                "the same command again begins anew: what was moved still matches and is moved once more; take --at \
+                with an instant so that all come to the same time, and --to so that nothing stored later is moved with it"
+            }
+        }
+    }
+
     /// The document that it is asked for with.
     pub fn document(&self) -> Vec<u8> {
         let document = match self {
