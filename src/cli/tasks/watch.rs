@@ -9,7 +9,7 @@ use ureq::http::StatusCode;
 use crate::cli::answer::field;
 use crate::cli::client::{Client, Path};
 use crate::cli::exit::{AWAY, Failure, REFUSED};
-use crate::cli::output::print;
+use crate::cli::output::print_on;
 use crate::cli::patience::Patience;
 use crate::cli::{duration, terminal};
 use crate::clock::Clock;
@@ -55,15 +55,25 @@ struct Seen {
     away: Option<Mono>,
 }
 
+/// What came of one look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Changed,
+    Same,
+    /// There was something to tell, and nobody reads it.
+    Unread,
+}
+
 impl Watch {
-    /// Prints each change until the task has ended.
+    /// Prints each change until the task has ended, or until nobody reads on.
     pub fn run(self) -> Result<(), Failure> {
         let clock = Clock::new();
         let (mut seen, mut patience) = (Seen::default(), Patience::new(FIRST_WAIT, LONGEST_WAIT));
         loop {
             match self.look(&mut seen) {
-                Ok(true) => patience.renew(),
-                Ok(false) => {}
+                Ok(Look::Changed) => patience.renew(),
+                Ok(Look::Same) => {}
+                Ok(Look::Unread) => return Ok(()),
                 Err(failure) if failure.code == AWAY => {
                     let since = *seen.away.get_or_insert(clock.mono());
                     if clock.mono().since(since) >= AWAY_MAX {
@@ -85,25 +95,25 @@ impl Watch {
         }
     }
 
-    /// Looks once; whether there was something new.
-    fn look(&self, seen: &mut Seen) -> Result<bool, Failure> {
+    /// Looks once, and tells what is new.
+    fn look(&self, seen: &mut Seen) -> Result<Look, Failure> {
         let answer = self.client.get_changed(Path::of(&["v1", "tasks", &self.id]), seen.etag.as_deref())?;
         seen.away = None;
         if answer.status == StatusCode::NOT_MODIFIED {
-            return Ok(false);
+            return Ok(Look::Same);
         }
         let task = answer.json()?;
         let is_new = told(&task) != told(&seen.task);
         if is_new {
-            if self.client.prints_json() {
-                answer.print_raw()?;
-            } else {
-                print(&line(&task))?;
+            let raw = self.client.prints_json();
+            let shown = if raw { String::from_utf8_lossy(&answer.body).into_owned() } else { line(&task) };
+            if !print_on(&shown)? {
+                return Ok(Look::Unread);
             }
         }
         seen.etag = answer.etag;
         seen.task = task;
-        Ok(is_new)
+        Ok(if is_new { Look::Changed } else { Look::Same })
     }
 }
 
