@@ -6,6 +6,7 @@ mod submit_test;
 mod target;
 
 use clap::{ArgGroup, Args};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -28,7 +29,7 @@ Examples:
   task-scheduler submit --lines tasks.ndjson
 
 Prints the task's id. Without --id and --key it makes an id itself: after exit code 75 the same call with --id and that
-id (it is in the message) cannot make a second task.
+id (it is in the message, with --json in the refusal) cannot make a second task.
 
 --lines uploads one document per line. A line without an id gets one that is made from what the line says, from how many
 lines above it say the same, and from --upload: the same upload again, whole or broken off, makes each task once, and a line
@@ -129,6 +130,7 @@ impl Submit {
         if let (AWAY, Some(id), false) = (failure.code, &self.id, failure.message.is_empty()) {
             let again = format!("to repeat, add --id {id}: that is the same task even if this one was stored");
             failure.message = format!("{}; {again}", failure.message);
+            failure.json = failure.json.and_then(|refusal| with_id(&refusal, id));
         }
         failure
     }
@@ -176,4 +178,11 @@ impl Submit {
         };
         Ok(Some(if self.raw { payload::as_bytes(&bytes)? } else { payload::as_json(&bytes)? }))
     }
+}
+
+/// A refusal with the id of what it refused, unless it names one; `None` if it is nothing that has fields.
+fn with_id(refusal: &[u8], id: &str) -> Option<Vec<u8>> {
+    let mut problem: Value = serde_json::from_slice(refusal).ok()?;
+    problem.as_object_mut()?.entry("id").or_insert_with(|| id.into());
+    Some(problem.to_string().into_bytes())
 }

@@ -1,8 +1,10 @@
 //! What `submit` makes of its arguments.
 
 use clap::Parser;
+use serde_json::Value;
 
 use super::*;
+use crate::cli::fake_node::{FakeNode, Told};
 use crate::domain::document::{Document as Checked, Received};
 use crate::domain::time::Timestamp;
 
@@ -146,4 +148,21 @@ fn an_unclear_end_names_the_id_to_repeat_with() {
     let submit = parsed(&["--in", "1s", "--log", "--id", "X"]).unwrap();
     assert!(submit.repeatable(Failure::new(AWAY, "no answer")).message.contains("--id X"));
     assert_eq!(submit.repeatable(Failure::usage("no")).message, "no");
+}
+
+#[test]
+fn a_refusal_as_json_names_the_id_to_repeat_with_too() {
+    let unclear = |body: &'static str| {
+        let node = FakeNode::start(move |_, _| Told::json(503, body));
+        let submit = parsed(&["--in", "1s", "--log", "--json", "--server", &node.url]).unwrap();
+        let failure = submit.run().unwrap_err();
+        let sent: Value = serde_json::from_str(&node.asked()[0].body).unwrap();
+        (failure, field(&sent, "id"))
+    };
+    let (failure, id) = unclear(r#"{"title": "Not now", "status": 503}"#);
+    let told: Value = serde_json::from_slice(&failure.json.unwrap()).unwrap();
+    assert_eq!((failure.code, &told["id"], &told["status"]), (AWAY, &Value::from(id), &Value::from(503)));
+    // No node's: there is no place for an id in it.
+    let (failure, id) = unclear("[]");
+    assert!(failure.json.is_none() && failure.message.contains(&id), "{failure}");
 }

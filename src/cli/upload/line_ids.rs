@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use uuid::Uuid;
@@ -14,11 +15,13 @@ use uuid::Uuid;
 /// The namespace of all uploads. Fixed for ever: another value would turn every repeated upload into new tasks.
 const NAMESPACE: Uuid = Uuid::from_u128(0x2b4c_80d3_61fa_5c0e_9d35_7e41_c0de_0002);
 
-/// What is looked at of a line: whether it has an id.
+/// What is looked at of a line: whether it has an id, and whether its time is counted from now.
 #[derive(Deserialize)]
 struct Named {
     #[serde(default, deserialize_with = "given")]
     id: Option<Value>,
+    #[serde(default)]
+    delay_ms: Option<IgnoredAny>,
 }
 
 /// `null` is given, too.
@@ -31,12 +34,14 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D:
 pub struct LineIds {
     namespace: Uuid,
     seen: HashMap<Uuid, u64>,
+    /// An id was made for a line whose time is counted from now: who sends it once more may well mean a new task.
+    pub any_from_now: bool,
 }
 
 impl LineIds {
     /// Of the upload of this name.
     pub fn new(upload: &str) -> Self {
-        Self { namespace: Uuid::new_v5(&NAMESPACE, upload.as_bytes()), seen: HashMap::new() }
+        Self { namespace: Uuid::new_v5(&NAMESPACE, upload.as_bytes()), seen: HashMap::new(), any_from_now: false }
     }
 
     /// The document with an id: its own, or the one that is made here.
@@ -52,6 +57,7 @@ impl LineIds {
             Some(Value::Null) => Err("/id is null; allowed: a UUID, or no id at all to have one made".to_owned()),
             Some(_) => Ok(document),
             None => {
+                self.any_from_now |= named.delay_ms.is_some();
                 let id = self.next(&document);
                 let comma = if fields.trim_ascii_start().starts_with(b"}") { "" } else { "," };
                 Ok([format!("{{\"id\":\"{id}\"{comma}").as_bytes(), fields].concat())
@@ -102,6 +108,20 @@ mod tests {
         assert_eq!(named("", &[line]), [line]);
         // One within something else is none.
         assert_ne!(named("", &["{\"payload\": {\"id\": 1}}"]), ["{\"payload\": {\"id\": 1}}"]);
+    }
+
+    #[test]
+    fn lines_counted_from_now_are_noticed_if_their_ids_are_made() {
+        for (line, is) in [
+            ("{\"delay_ms\": 1}", true),
+            ("{\"run_at\": \"2026-12-24T18:00:00Z\"}", false),
+            ("{\"delay_ms\": 1, \"id\": \"x\"}", false),
+            ("{\"payload\": {\"delay_ms\": 1}}", false),
+        ] {
+            let mut ids = LineIds::new("");
+            ids.named(line.as_bytes().to_vec()).unwrap();
+            assert_eq!(ids.any_from_now, is, "{line}");
+        }
     }
 
     #[test]

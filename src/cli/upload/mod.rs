@@ -18,6 +18,10 @@ use batch::{Batch, Sent};
 use line_ids::LineIds;
 use lines::Lines;
 
+/// The server answers for a task that is there as for a new one, so this cannot wait until it happens.
+const NO_NEW_TASKS: &str = "lines with delay_ms and without an id: the same lines again make no new tasks; to have new ones, \
+    name each upload, like --upload tuesday";
+
 /// An upload.
 #[derive(Debug)]
 pub struct Upload<'a> {
@@ -82,6 +86,9 @@ impl Upload<'_> {
             progress.at(lines.read, || tally.words());
         }
         drop(progress);
+        if ids.any_from_now && self.name.is_empty() && tally.accepted > 0 {
+            say(NO_NEW_TASKS);
+        }
         self.end(&tally)
     }
 
