@@ -1,5 +1,7 @@
 //! The command line against a real node: what it prints, in both forms, and its exit codes.
 
+mod changing;
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
