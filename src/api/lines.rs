@@ -5,6 +5,9 @@
 //! order sent, when its task is taken: `{"index", "id", "status"}` or `{"index", "problem"}`. If the body breaks off, what
 //! came in whole is taken, and the last line is a problem with the index of what is missing. Answers wait for a caller that
 //! reads them later, as many as a batch has tasks; reading never waits for them.
+//!
+//! Nobody holds the room of others for long: each task must be there whole within the time that a body may take, a line may be
+//! as long as a task, and what is published or was empty gives its room back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +19,7 @@ use futures_util::stream;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::batch::{self, CHUNK_TASKS, Results};
 use super::body::{BodyReader, Pieces, Room};
@@ -23,7 +27,7 @@ use super::known::KnownIds;
 use super::problem::{Kind, Problem};
 use super::request_id::{self, InLog, RequestId};
 use super::{ApiState, submission};
-use crate::domain::limits::{BATCH_BYTES_MAX, BATCH_TASKS_MAX};
+use crate::domain::limits::{BATCH_BYTES_MAX, BATCH_TASKS_MAX, SUBMISSION_BYTES_MAX};
 use crate::domain::trace_parent::TraceParent;
 use crate::domain::{Invalid, TaskId};
 
@@ -67,7 +71,7 @@ pub fn answer(caller: Caller, request: &HttpRequest, payload: web::Payload) -> R
     let (answers, mut parts) = mpsc::unbounded_channel();
     let id = request_id::current();
     let room = caller.bodies.room(BATCH_BYTES_MAX);
-    let incoming = Incoming { pieces, room, bytes: BytesMut::new(), looked_at: 0, count: 0, end: None };
+    let incoming = Incoming { pieces, room, waits: None, bytes: BytesMut::new(), looked_at: 0, count: 0, end: None };
     let upload = Upload {
         caller,
         incoming,
@@ -76,9 +80,9 @@ pub fn answer(caller: Caller, request: &HttpRequest, payload: web::Payload) -> R
         id: id.clone(),
         trace: submission::trace_parent(request),
     };
-    actix_web::rt::spawn(request_id::carried(id, upload.run()));
+    actix_web::rt::spawn(request_id::carried(id.clone(), upload.run()));
     let lines = stream::poll_fn(move |context| parts.poll_recv(context));
-    let lines = futures_util::StreamExt::then(lines, Part::lines);
+    let lines = futures_util::StreamExt::then(lines, move |part| request_id::carried(id.clone(), part.lines()));
     Ok(HttpResponse::Ok().content_type(MEDIA_TYPE).streaming(lines))
 }
 
@@ -92,9 +96,9 @@ enum Part {
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Line<'a> {
+enum Line {
     Accepted { index: usize, id: TaskId, status: u16 },
-    Refused { index: usize, problem: &'a Problem },
+    Refused { index: usize, problem: Problem },
 }
 
 impl Part {
@@ -103,18 +107,18 @@ impl Part {
             Self::Published { first, count, end } => (
                 first,
                 end.await.unwrap_or_else(|cause| {
-                    log::error!("{count} tasks of a batch were not published to their end: {cause}");
+                    log::error!("{InLog}{count} tasks of a batch were not published to their end: {cause}");
                     vec![Err(Problem::new(Kind::Unacknowledged, "it may be stored; repeat it with the same id")); count]
                 }),
             ),
             Self::BrokenOff(index, problem) => (index, vec![Err(problem)]),
         };
-        let mut lines = Vec::new();
-        for (place, result) in results.iter().enumerate() {
+        let (mut lines, request) = (Vec::new(), request_id::current());
+        for (place, result) in results.into_iter().enumerate() {
             let index = first + place;
             let line = match result {
                 Ok(accepted) => Line::Accepted { index, id: accepted.id, status: accepted.status().as_u16() },
-                Err(problem) => Line::Refused { index, problem },
+                Err(problem) => Line::Refused { index, problem: problem.in_request(request.as_ref()) },
             };
             serde_json::to_writer(&mut lines, &line)?;
             lines.push(b'\n');
@@ -156,10 +160,6 @@ impl Upload {
     fn break_off(&self, problem: Problem) {
         submission::count(&self.caller.api, "invalid", 1);
         log::debug!("{InLog}a batch was broken off after {} lines: {problem}", self.incoming.count);
-        let problem = match &self.id {
-            Some(id) => problem.with("request_id", id.text()),
-            None => problem,
-        };
         let _gone = self.answers.send(Part::BrokenOff(self.incoming.count, problem));
     }
 
@@ -203,6 +203,8 @@ async fn checked(
 struct Incoming {
     pieces: Pieces,
     room: Room,
+    /// What came in and has no room yet.
+    waits: Option<Bytes>,
     /// What came in and is no whole line yet.
     bytes: BytesMut,
     /// So many of them hold no end of a line.
@@ -217,56 +219,51 @@ impl Incoming {
     /// The documents of the next moment, with the room that they take: some, unless it has ended.
     async fn chunk(&mut self, bodies: &BodyReader) -> (Vec<Bytes>, Option<OwnedSemaphorePermit>) {
         let (mut documents, mut bytes) = (Vec::new(), 0);
-        let gathered = tokio::time::sleep(GATHER);
-        tokio::pin!(gathered);
+        let mut late = Instant::now() + bodies.timeout();
+        let mut gathered = None;
         while self.end.is_none() {
-            let had = documents.len();
             bytes += self.take_lines(&mut documents);
+            if documents.is_empty() {
+                // Lines with nothing in them.
+                drop(self.room.split(std::mem::take(&mut bytes)));
+            } else if gathered.is_none() {
+                // Counted from the first document on. Only by one does a caller get more time, whatever else comes in.
+                let now = Instant::now();
+                (gathered, late) = (Some(now + GATHER), now + bodies.timeout());
+            }
             if documents.len() >= CHUNK_TASKS || self.end.is_some() {
                 break;
             }
-            if had == 0 && !documents.is_empty() {
-                // Counted from the first line on, not from when the wait for it began.
-                gathered.set(tokio::time::sleep(GATHER));
-            }
-            let more = tokio::time::timeout(bodies.timeout(), self.pieces.next());
             let more = tokio::select! {
                 biased;
-                more = more => more,
-                () = &mut gathered, if !documents.is_empty() => break,
+                more = timeout_at(late, self.take_in()) => more,
+                // What waits for room must not keep that of what could be published.
+                () = sleep_until(gathered.unwrap_or(late)), if gathered.is_some() => break,
             };
-            bytes += self.take_in(more.unwrap_or_else(|_| Err(bodies.late(&self.room))), bodies, &mut documents).await;
+            match more.unwrap_or_else(|_| Err(bodies.late(&self.room))) {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.end = Some(Ok(()));
+                    let rest = self.bytes.split().freeze();
+                    self.take_line(&rest, &mut documents);
+                    bytes += rest.len();
+                }
+                Err(problem) => self.end = Some(Err(problem)),
+            }
         }
         (documents, self.room.split(bytes))
     }
 
-    /// What came in; the bytes of a last line without an end.
-    async fn take_in(
-        &mut self,
-        more: Result<Option<Bytes>, Problem>,
-        bodies: &BodyReader,
-        documents: &mut Vec<Bytes>,
-    ) -> usize {
-        match more {
-            Ok(Some(piece)) => {
-                match tokio::time::timeout(bodies.timeout(), self.room.take(piece.len())).await {
-                    Ok(Ok(())) => self.bytes.extend_from_slice(&piece),
-                    Ok(Err(problem)) => self.end = Some(Err(problem)),
-                    Err(_) => self.end = Some(Err(bodies.late(&self.room))),
-                }
-                0
-            }
-            Ok(None) => {
-                self.end = Some(Ok(()));
-                let rest = self.bytes.split().freeze();
-                self.take_line(&rest, documents);
-                rest.len()
-            }
-            Err(problem) => {
-                self.end = Some(Err(problem));
-                0
-            }
+    /// Takes in what comes next; false at the end. A call that is given up loses nothing.
+    async fn take_in(&mut self) -> Result<bool, Problem> {
+        if self.waits.is_none() {
+            self.waits = self.pieces.next().await?;
         }
+        let Some(piece) = &self.waits else { return Ok(false) };
+        self.room.take(piece.len()).await?;
+        self.bytes.extend_from_slice(piece);
+        self.waits = None;
+        Ok(true)
     }
 
     /// Takes whole lines, as many as go into a chunk; their bytes.
@@ -274,11 +271,17 @@ impl Incoming {
         let mut taken = 0;
         while documents.len() < CHUNK_TASKS && self.end.is_none() {
             let unseen = self.bytes.get(self.looked_at..).unwrap_or_default();
-            let Some(place) = unseen.iter().position(|byte| *byte == b'\n') else {
-                self.looked_at = self.bytes.len();
+            let place = unseen.iter().position(|byte| *byte == b'\n');
+            let length = self.looked_at + place.unwrap_or(unseen.len());
+            if is_too_long(self.bytes.get(..length).unwrap_or_default()) {
+                self.end = Some(Err(too_long(self.count)));
                 break;
-            };
-            let line = self.bytes.split_to(self.looked_at + place).freeze();
+            }
+            if place.is_none() {
+                self.looked_at = length;
+                break;
+            }
+            let line = self.bytes.split_to(length).freeze();
             self.bytes.advance(1);
             self.looked_at = 0;
             taken += line.len() + 1;
@@ -299,4 +302,14 @@ impl Incoming {
         self.count += 1;
         documents.push(line.slice_ref(document));
     }
+}
+
+/// Also where it has no end yet: it would be no task.
+fn is_too_long(line: &[u8]) -> bool {
+    line.strip_suffix(b"\r").unwrap_or(line).len() > SUBMISSION_BYTES_MAX
+}
+
+fn too_long(index: usize) -> Problem {
+    let allowed = format!("at most {SUBMISSION_BYTES_MAX} bytes");
+    Problem::too_large(Invalid::new(format!("/{index}"), "a line that is longer", allowed))
 }

@@ -13,7 +13,7 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::request_id::{self, InLog};
+use super::request_id::{self, InLog, RequestId};
 use crate::domain::{Invalid, State, TaskId};
 use crate::queue::PublishError;
 use crate::store::StoreError;
@@ -238,6 +238,15 @@ impl Problem {
             .with("state", state)
     }
 
+    /// In the answer to this request.
+    #[must_use]
+    pub fn in_request(self, id: Option<&RequestId>) -> Self {
+        match id {
+            Some(id) => self.with("request_id", id.text()),
+            None => self,
+        }
+    }
+
     /// The same again later may succeed.
     pub fn is_passing(&self) -> bool {
         self.status() == StatusCode::SERVICE_UNAVAILABLE
@@ -299,10 +308,7 @@ impl ResponseError for Problem {
         if self.is_passing() {
             answer.insert_header((RETRY_AFTER, "1"));
         }
-        let named = match request_id::current() {
-            Some(id) => self.clone().with("request_id", id.text()),
-            None => self.clone(),
-        };
+        let named = self.clone().in_request(request_id::current().as_ref());
         answer.body(serde_json::to_string(&named).unwrap_or_default())
     }
 }

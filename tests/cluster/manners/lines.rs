@@ -1,8 +1,8 @@
 //! Batches that are sent and answered line by line, over bare sockets: who sends when is the test.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -10,6 +10,14 @@ use super::{PACKED, later, packed};
 use crate::harness::{Node, http};
 
 const LINES: [(&str, &str); 2] = [("Content-Type", "application/x-ndjson"), ("Accept", "application/x-ndjson")];
+
+const PATIENCE: Duration = Duration::from_secs(20);
+/// So long a caller may stay away from [`hasty`].
+const TIMEOUT: Duration = Duration::from_millis(300);
+
+fn hasty() -> Node {
+    Node::with(&["--client-timeout-ms", "300"])
+}
 
 /// An upload in chunks of HTTP, and its answer as far as it has come.
 struct Upload {
@@ -19,7 +27,7 @@ struct Upload {
 impl Upload {
     fn begin(node: &Node) -> Self {
         let mut stream = TcpStream::connect(node.address()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let head = format!(
             "POST /v1/tasks/batch HTTP/1.1\r\nHost: {}\r\nContent-Type: application/x-ndjson\r\n\
              Accept: application/x-ndjson\r\nX-Request-Id: up-1\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -31,6 +39,27 @@ impl Upload {
 
     fn send(&mut self, text: &str) {
         write!(self.stream.get_mut(), "{:x}\r\n{text}\r\n", text.len()).unwrap();
+    }
+
+    /// Sends this again and again, ten times while a caller may stay away, until something is answered.
+    fn trickle(&mut self, text: &str) {
+        let began = Instant::now();
+        while self.idle(TIMEOUT / 10) {
+            assert!(began.elapsed() < TIMEOUT * 20, "{text:?} keeps it open");
+            self.send(text);
+        }
+    }
+
+    /// Nothing is answered for so long.
+    fn idle(&mut self, wait: Duration) -> bool {
+        self.stream.get_ref().set_read_timeout(Some(wait)).unwrap();
+        let read = self.stream.fill_buf().map(<[u8]>::len);
+        self.stream.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
+        match read {
+            Ok(_) => false,
+            Err(cause) if matches!(cause.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => true,
+            Err(cause) => panic!("{cause}"),
+        }
     }
 
     fn finish(&mut self) {
@@ -107,6 +136,7 @@ fn each_line_is_answered_before_the_next_is_sent() {
     let refused = upload.chunk();
     assert_eq!((&refused[0]["index"], &refused[0]["problem"]["status"]), (&json!(20), &json!(400)), "{refused:?}");
     assert_eq!(refused[0]["problem"]["pointer"], "/20/target");
+    assert_eq!(refused[0]["problem"]["request_id"], "up-1");
     // The last line needs no end.
     upload.send(line().trim_end());
     upload.finish();
@@ -142,13 +172,61 @@ fn what_came_in_whole_before_the_break_is_taken() {
 
 #[test]
 fn a_caller_that_stops_sending_is_told_so() {
-    let node = Node::with(&["--client-timeout-ms", "300"]);
+    let node = hasty();
     let mut upload = Upload::begin(&node);
     upload.send(&line());
     upload.head();
     let rest = upload.rest();
     assert_eq!([&rest[0]["status"], &rest[1]["problem"]["status"]], [&json!(201), &json!(408)], "{rest:?}");
     assert_eq!(stored(&node), 1);
+}
+
+#[test]
+fn only_a_whole_task_gives_a_caller_more_time() {
+    let node = hasty();
+    // A line without an end, and lines with nothing in them.
+    for text in ["x", "\n", " \r\n"] {
+        let mut upload = Upload::begin(&node);
+        upload.send(&line());
+        upload.head();
+        assert_eq!(upload.chunk()[0]["status"], 201);
+        upload.trickle(text);
+        let rest = upload.rest();
+        assert_eq!((&rest[0]["index"], &rest[0]["problem"]["status"]), (&json!(1), &json!(408)), "{text:?}: {rest:?}");
+    }
+    // Tasks do, for longer than one of them may take.
+    let mut upload = Upload::begin(&node);
+    upload.send(&line());
+    upload.head();
+    let began = Instant::now();
+    while began.elapsed() < TIMEOUT * 3 {
+        assert_eq!(upload.chunk()[0]["status"], 201);
+        upload.idle(TIMEOUT / 3);
+        upload.send(&line());
+    }
+    upload.finish();
+    assert!(upload.rest().iter().all(|answer| answer["status"] == 201));
+}
+
+#[test]
+fn a_line_that_is_longer_than_a_task_is_refused_before_its_end() {
+    let node = Node::start();
+    let mut upload = Upload::begin(&node);
+    upload.send(&line());
+    upload.send(&"x".repeat(1_048_577));
+    upload.head();
+    let rest = upload.rest();
+    assert_eq!((rest.len(), &rest[0]["status"]), (2, &json!(201)), "{rest:?}");
+    let problem = &rest[1]["problem"];
+    assert_eq!((&rest[1]["index"], &problem["status"]), (&json!(1), &json!(413)), "{rest:?}");
+    assert_eq!((&problem["pointer"], &problem["allowed"]), (&json!("/1"), &json!("at most 1048576 bytes")));
+    // The longest that is allowed is read to its end.
+    let mut upload = Upload::begin(&node);
+    upload.send(&(" ".repeat(1_048_576 - line().trim_end().len()) + line().trim_end()));
+    upload.send("\r");
+    upload.send("\n");
+    upload.head();
+    assert_eq!(upload.chunk()[0]["status"], 201);
 }
 
 #[test]
