@@ -1,7 +1,7 @@
 //! `POST /v1/tasks:cancel`, `:run`, `:retry`, `:resolve`, `:reschedule`: the same done to all tasks that a filter lets through.
 //!
 //! The tasks are gone through from the newest to the oldest, in batches, each a transaction of its own. A caller that goes
-//! away stops it after the batch under way; the same call again goes on with what is left.
+//! away, or sends no more, stops it after the batch under way; the same call then takes what `again` says.
 
 use std::sync::Arc;
 
@@ -16,13 +16,14 @@ use url::form_urlencoded;
 use super::body::BodyReader;
 use super::headless::Gone;
 use super::problem::{Kind, Problem};
+use super::request_id::{self, InLog};
 use super::tasks::resolution;
 use super::{ApiState, list};
 use crate::domain::batch_size::BatchSize;
 use crate::domain::limits::SUBMISSION_BYTES_MAX;
 use crate::domain::time::Mono;
 use crate::domain::{Timestamp, change_document};
-use crate::store::{Filter, Matching, Operated, Operation, Store};
+use crate::store::{Filter, Matching, Operated, Operation, Resolution, Store};
 
 /// The names of the operations, as a path says them.
 pub const PATH: &str = "/v1/tasks:{operation:cancel|run|retry|resolve|reschedule}";
@@ -83,7 +84,11 @@ pub async fn operate(
         return Ok(HttpResponse::Ok().content_type(LINES).streaming(progress(work)));
     }
     let gone = Gone::of(&request);
-    while work.step().await.map_err(|problem| work.broken(problem))? && !gone.is_gone() {}
+    while work.step().await.map_err(|problem| work.broken(problem))? {
+        if gone.is_gone() {
+            return Err(work.stopped());
+        }
+    }
     Ok(HttpResponse::Ok().json(work.view(None, None)))
 }
 
@@ -143,6 +148,22 @@ fn stored_until(filter: Filter, now: Timestamp) -> Filter {
     Filter { to: Some(filter.to.map_or(end, |to| to.min(end))), ..filter }
 }
 
+/// What the same call does again once it has broken off. What is done leaves the state that it acts on, or it matches again.
+fn again(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Cancel | Operation::Resolve(Resolution::Succeeded | Resolution::Failed) => {
+            "the same call again goes on with what is left"
+        }
+        Operation::Run | Operation::Reschedule(_) => {
+            "the same call again also takes what it has changed and is still scheduled"
+        }
+        Operation::Retry | Operation::Resolve(Resolution::Scheduled) => {
+            "the same call again goes on with what is left, and also takes what was called again and came back to the same \
+             state"
+        }
+    }
+}
+
 fn accepts_lines(request: &HttpRequest) -> bool {
     let values = request.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok());
     let mut ranges = values.flat_map(|value| value.split(','));
@@ -175,7 +196,8 @@ impl Work {
         let more = page.next.is_some();
         if !more && !self.dry_run {
             let Tally { matched, changed, skipped } = self.tally;
-            log::info!("{:?}: of {matched} tasks {changed} were changed, {skipped} had moved on", self.operation);
+            let operation = self.operation;
+            log::info!("{InLog}{operation:?}: of {matched} tasks {changed} were changed, {skipped} had moved on");
         }
         Ok(more)
     }
@@ -223,7 +245,21 @@ impl Work {
     /// What has stopped it, and how far it had come.
     fn broken(&self, problem: Problem) -> Problem {
         let Tally { matched, changed, skipped } = self.tally;
-        problem.with("matched", matched).with("changed", changed).with("skipped", skipped)
+        let problem = problem.with("matched", matched);
+        if self.dry_run {
+            problem.with("dry_run", true)
+        } else {
+            problem.with("changed", changed).with("skipped", skipped)
+        }
+    }
+
+    /// Nobody is there any more whom it is done for.
+    fn stopped(&self) -> Problem {
+        let then = if self.dry_run { "not all are counted" } else { again(self.operation) };
+        if !self.dry_run {
+            log::info!("{InLog}{:?} is stopped, since its caller sends no more: {:?}", self.operation, self.tally);
+        }
+        self.broken(Problem::new(Kind::Unavailable, format!("stopped: the caller sends no more; {then}")))
     }
 
     fn line(&self, problem: Option<&Problem>, done: bool) -> Bytes {
@@ -235,20 +271,24 @@ impl Work {
 
 /// A line for each batch. A batch runs by itself: a caller that does not read holds up nobody's turn.
 fn progress(work: Work) -> impl Stream<Item = Result<Bytes, Problem>> {
-    stream::unfold(Some(work), |work| async move {
-        let mut work = work?;
-        let stepped = actix_web::rt::spawn(async move {
-            let stepped = work.step().await;
-            (work, stepped)
-        });
-        Some(match stepped.await {
-            Ok((work, Ok(more))) => (Ok(work.line(None, !more)), more.then_some(work)),
-            Ok((work, Err(problem))) => (Ok(work.line(Some(&problem), false)), None),
-            Err(cause) => {
-                log::error!("an operation on many tasks broke down: {cause}");
-                (Err(Problem::new(Kind::Internal, "the operation broke down")), None)
-            }
-        })
+    // Whoever reads the stream does not know the request any more.
+    let id = request_id::current();
+    stream::unfold(Some(work), move |work| request_id::carried(id.clone(), next_line(work)))
+}
+
+async fn next_line(work: Option<Work>) -> Option<(Result<Bytes, Problem>, Option<Work>)> {
+    let (mut work, id) = (work?, request_id::current());
+    let stepped = actix_web::rt::spawn(request_id::carried(id.clone(), async move {
+        let stepped = work.step().await;
+        (work, stepped)
+    }));
+    Some(match stepped.await {
+        Ok((work, Ok(more))) => (Ok(work.line(None, !more)), more.then_some(work)),
+        Ok((work, Err(problem))) => (Ok(work.line(Some(&problem.in_request(id.as_ref())), false)), None),
+        Err(cause) => {
+            log::error!("{InLog}an operation on many tasks broke down: {cause}");
+            (Err(Problem::new(Kind::Internal, "the operation broke down")), None)
+        }
     })
 }
 
@@ -256,7 +296,6 @@ fn progress(work: Work) -> impl Stream<Item = Result<Bytes, Problem>> {
 mod tests {
     use super::*;
     use crate::domain::State;
-    use crate::store::Resolution;
 
     const NOW: Timestamp = Timestamp::from_micros(1_790_000_000_000_000);
 
@@ -303,6 +342,23 @@ mod tests {
         }
         for (name, json) in [("cancel", r#"{"state": "failed"}"#), ("resolve", "{}"), ("reschedule", "{}"), ("x", "")] {
             assert!(read(name, json).is_err(), "{name} {json}");
+        }
+    }
+
+    #[test]
+    fn what_the_same_call_does_again_is_told_by_what_it_has_done() {
+        for (operation, goes_on, more) in [
+            (Operation::Cancel, true, false),
+            (Operation::Resolve(Resolution::Failed), true, false),
+            (Operation::Resolve(Resolution::Scheduled), true, true),
+            (Operation::Retry, true, true),
+            (Operation::Run, false, true),
+            (Operation::Reschedule(NOW), false, true),
+        ] {
+            let says = again(operation);
+            assert_eq!((says.contains("goes on with what is left"), says.contains("also takes")), (goes_on, more));
+            // It goes on where it leaves the state that it acts on, and only what comes back is taken twice.
+            assert_eq!(goes_on, operation.acts_on() != operation.leads_to(), "{operation:?}");
         }
     }
 

@@ -1,11 +1,13 @@
 //! The same done to many tasks over REST.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, SqliteConnection};
 use serde_json::{Value, json};
 
 use crate::harness::cluster::Cluster;
@@ -186,4 +188,55 @@ fn a_caller_that_goes_away_stops_it_and_comes_back_for_the_rest() {
         json!({"matched": rest, "changed": rest, "skipped": 0})
     );
     assert_eq!((&counts(&node)["scheduled"], &counts(&node)["cancelled"]), (&json!(0), &json!(TASKS)));
+}
+
+/// Sends its request and closes its half of the connection; status and body of the answer.
+fn half_closed(node: &Node, query: &str) -> (u16, Value) {
+    let mut connection = TcpStream::connect(node.address()).unwrap();
+    connection.set_read_timeout(Some(SOON)).unwrap();
+    write!(
+        connection,
+        "POST /v1/tasks:cancel?{query} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         connection: close\r\ncontent-length: 2\r\n\r\n{{}}"
+    )
+    .unwrap();
+    connection.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}"));
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
+}
+
+#[test]
+fn what_was_stopped_early_is_not_answered_as_if_it_were_done() {
+    const TASKS: u64 = 20_000;
+    let node = Node::start();
+    store(&node, TASKS as usize, "many");
+    let (status, counted) = half_closed(&node, "label=of%3Dmany&dry_run=true");
+    assert_eq!((status, &counted["type"]), (503, &json!("urn:task-scheduler:problem:unavailable")), "{counted}");
+    assert!(counted["matched"].as_u64().unwrap() < TASKS && counted["changed"].is_null(), "{counted}");
+    let (status, stopped) = half_closed(&node, "label=of%3Dmany");
+    assert_eq!((status, &stopped["type"]), (503, &json!("urn:task-scheduler:problem:unavailable")), "{stopped}");
+    assert!(stopped["detail"].as_str().unwrap().starts_with("stopped: the caller sends no more"), "{stopped}");
+    assert!(stopped["changed"].as_u64().unwrap() < TASKS, "{stopped}");
+    assert_eq!(stopped["changed"], counts(&node)["cancelled"], "what it tells is what it has done");
+    // What was done with the first batch is done.
+    let (status, done) = half_closed(&node, "label=of%3Dnothing");
+    assert_eq!((status, done), (200, json!({"matched": 0, "changed": 0, "skipped": 0})));
+}
+
+#[test]
+fn a_problem_in_the_midst_names_its_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::in_folder(folder.path(), &[]);
+    store(&node, 1, "a");
+    let file = folder.path().join("task-scheduler.db");
+    let mut connection = SqliteConnection::establish(&file.to_string_lossy()).unwrap();
+    connection.batch_execute("PRAGMA busy_timeout = 10000; ALTER TABLE task RENAME TO hidden").unwrap();
+    for (headers, name) in [(vec![LINES, ("x-request-id", "op-1")], "op-1"), (vec![("x-request-id", "op-2")], "op-2")] {
+        let answer = post(&node, "/v1/tasks:cancel?label=of%3Da", &headers, &json!({})).json();
+        let problem = if name == "op-1" { &answer["problem"] } else { &answer };
+        assert_eq!((&problem["status"], &problem["request_id"]), (&json!(500), &json!(name)), "{answer}");
+        assert!(node.log().contains(&format!("request {name}: failed: ")), "{}", node.log());
+    }
 }
