@@ -13,6 +13,7 @@ use super::ApiState;
 use super::body::BodyReader;
 use super::known::KnownIds;
 use super::problem::{Kind, Problem};
+use super::request_id::InLog;
 use super::submission;
 use crate::domain::document::Document;
 use crate::domain::limits::SUBMISSION_BYTES_MAX;
@@ -148,11 +149,15 @@ pub async fn replay(
     let checked = checked.await?.inspect_err(|_| submission::count(&api, "invalid", 1))?;
     let traced = checked.traced(submission::trace_parent(&request));
     let accepted = submission::publish_one(&api, &known, traced).await?;
-    // If this fails it is still there, and submitted again it is the same task.
+    // If this fails it is still there, and submitted again it is the same task. Whoever was overtaken by another caller is told
+    // of its task all the same: it is one, and if no other record was given it is the other's.
+    let task = accepted.id;
     match api.ask(move |store| store.mark_replayed(id)).await {
-        Ok(true) => log::info!("dead letter {id} was submitted again as task {}", accepted.id),
-        Ok(false) => return Err(replayed_already(id)),
-        Err(problem) => log::warn!("dead letter {id} is task {} by now and not marked so: {problem}", accepted.id),
+        Ok(true) => log::info!("{InLog}dead letter {id} was submitted again as task {task}"),
+        Ok(false) => {
+            log::info!("{InLog}dead letter {id} is task {task} by now, and another caller has replayed it too")
+        }
+        Err(problem) => log::warn!("{InLog}dead letter {id} is task {task} by now and not marked so: {problem}"),
     }
     Ok(accepted.answer())
 }

@@ -1,19 +1,22 @@
 //! What callers get of dead letters, with a queue that answers as it is told.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 
 use actix_web::http::header::{CONTENT_TYPE, HOST, LOCATION};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::from_fn;
 use actix_web::{App, test};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::{ApiState, Shared, browser, fake, problem, routes};
 use crate::domain::{Due, Misfire, TaskId, Timestamp};
-use crate::queue::{PublishError, Published};
-use crate::store::{DeadLetter, Ingested, OffsetMove, Stretch};
+use crate::queue::{Polled, PublishError, Published, Queue, Submission};
+use crate::store::{DeadLetter, Ingested, OffsetMove, Store, Stretch};
 
 const LOG: &str = r#"{"delay_ms": 5, "target": {"type": "log"}}"#;
 
@@ -161,4 +164,35 @@ async fn what_is_refused_leaves_the_letter_as_it_was() {
         assert!(!is_replayed(&state, 1).await);
         assert_eq!(get(&state, "/v1/stats").await.1["dead_letters"], 1);
     }
+}
+
+/// While it takes a submission, another caller is quicker with the same dead letter.
+struct Overtaken(Arc<dyn Store>);
+
+impl Queue for Overtaken {
+    fn publish(&self, _batch: Vec<Submission>) -> BoxFuture<'_, Result<Published, PublishError>> {
+        assert!(self.0.mark_replayed(1).unwrap());
+        std::future::ready(Ok(stored())).boxed()
+    }
+
+    fn poll(&self, _limit: usize) -> BoxFuture<'_, Option<Polled>> {
+        std::future::ready(None).boxed()
+    }
+
+    fn close(&self) {}
+
+    fn depth(&self) -> usize {
+        0
+    }
+}
+
+#[actix_web::test]
+async fn a_replay_that_was_overtaken_says_what_became_of_it() {
+    let (mut state, _folder) = buried(Ok(stored()), &[LOG.as_bytes()]);
+    state.queue = Arc::new(Overtaken(Arc::clone(&state.store)));
+    let (status, body, location) = replay(&state, 1, "").await;
+    let id = TaskId::from_key("dead letter t[0]@0").to_string();
+    assert_eq!((status, &body["id"]), (StatusCode::CREATED, &json!(id)), "its task is stored: {body}");
+    assert_eq!(location, format!("/v1/tasks/{id}"));
+    assert_eq!(replay(&state, 1, "").await.0, StatusCode::CONFLICT, "from then on");
 }
