@@ -8,6 +8,7 @@ use super::ApiState;
 use super::body::BodyReader;
 use super::list::{label, label_allowed};
 use super::problem::{Kind, Problem};
+use super::request_id::InLog;
 use crate::domain::invalid::pointer_part;
 use crate::domain::limits::{
     PAUSE_REASON_CHARS_MAX, PAUSES_MAX, PER_SECOND, PER_SECOND_DEFAULT, SUBMISSION_BYTES_MAX, WAITING_COUNTED_MAX,
@@ -74,12 +75,15 @@ pub async fn pause(
             Paused::Known(pause) => (pause, false),
             Paused::Full => return Ok(None),
         };
-        log::info!("pause {}: {} are not claimed from now on", pause.id, pause.about());
-        Ok(PauseView::all(store, vec![pause])?.pop().map(|view| (view, is_new)))
+        let about = pause.about();
+        Ok(PauseView::all(store, vec![pause])?.pop().map(|view| (view, is_new, about)))
     });
     match paused.await? {
-        Some((view, true)) => Ok(HttpResponse::Created().json(view)),
-        Some((view, false)) => Ok(HttpResponse::Ok().json(view)),
+        Some((view, is_new, about)) => {
+            log::info!("{InLog}pause {}: {about} are not claimed from now on", view.id);
+            let mut answer = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
+            Ok(answer.json(view))
+        }
         None => {
             let detail =
                 format!("there are {PAUSES_MAX} pauses already; resume one, or wait until one that is resumed is gone");
@@ -107,14 +111,14 @@ pub async fn resume(
     let per_second = pace(&body.bytes)?;
     let resumed = api.ask(move |store| match store.resume(id, per_second)? {
         None => Ok(None),
-        Some(pause) => {
-            let pace = per_second.map_or("all at once".to_owned(), |per_second| format!("{per_second} a second"));
-            log::info!("pause {id} is resumed: what waits for its end is let go, {pace}");
-            Ok(PauseView::all(store, vec![pause])?.pop())
-        }
+        Some(pause) => Ok(PauseView::all(store, vec![pause])?.pop()),
     });
     match resumed.await? {
-        Some(view) => Ok(HttpResponse::Ok().json(view)),
+        Some(view) => {
+            let pace = per_second.map_or("all at once".to_owned(), |per_second| format!("{per_second} a second"));
+            log::info!("{InLog}pause {id} is resumed: what waits for its end is let go, {pace}");
+            Ok(HttpResponse::Ok().json(view))
+        }
         None => Err(Problem::new(Kind::NoSuchPause, format!("no pause has the id {id}")).with("id", id)),
     }
 }

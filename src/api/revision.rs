@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use super::problem::{Kind, Problem};
+use super::request_id::InLog;
 use super::view::TaskView;
 use crate::domain::Task;
 
@@ -44,7 +45,7 @@ impl Revision {
 /// It cannot be written as JSON.
 pub fn answer(task: &Task, condition: Option<&Condition>) -> Result<HttpResponse, Problem> {
     let bytes = serde_json::to_vec(&TaskView::whole(task)).map_err(|cause| {
-        log::error!("task {} cannot be written as JSON: {cause}", task.id);
+        log::error!("{InLog}task {} cannot be written as JSON: {cause}", task.id);
         Problem::new(Kind::Internal, "the task cannot be written as JSON; the node's log says more").about(task.id)
     })?;
     let revision = Revision::of_answer(&bytes);

@@ -35,10 +35,10 @@ impl Pause {
         self.label.as_ref().is_none_or(|(name, value)| labels.get(name) == Some(value))
     }
 
-    /// What it is about, for a log.
+    /// What it is about, for a log: a label may hold what would end a line of it.
     pub fn about(&self) -> String {
         match &self.label {
-            Some((name, value)) => format!("tasks labelled {name}={value}"),
+            Some((name, value)) => format!("tasks labelled {:?}", format!("{name}={value}")),
             None => "all tasks".to_owned(),
         }
     }
@@ -87,6 +87,14 @@ mod tests {
         assert!(!pause(1, Some(("acme", "tenant")), false).matches(&labels));
         assert!(!pause(1, Some(("tenant", "acme")), false).matches(&BTreeMap::new()));
         assert!(pause(1, None, false).matches(&BTreeMap::new()));
+    }
+
+    #[test]
+    fn a_label_stays_on_its_line_of_a_log() {
+        let about = |value| pause(1, Some(("tenant", value)), false).about();
+        assert_eq!(about("acme"), r#"tasks labelled "tenant=acme""#);
+        assert_eq!(about("a\nb \u{1b}[2J\"\u{2028}"), r#"tasks labelled "tenant=a\nb \u{1b}[2J\"\u{2028}""#);
+        assert_eq!(pause(1, None, false).about(), "all tasks");
     }
 
     #[test]
