@@ -11,7 +11,7 @@ use crate::domain::look_ahead::{Key, LookAhead};
 use crate::domain::sweep::Sweep;
 use crate::domain::time::Timestamp;
 use crate::domain::{Due, GenerationId, TaskId};
-use crate::store::{Claimed, Fence, LetGo, Order, Result, Ruled};
+use crate::store::{Claimed, Fence, Order, Result, Ruled};
 
 /// How far ahead the look-ahead reads.
 const WINDOW: Duration = Duration::from_secs(5);
@@ -106,13 +106,9 @@ impl Dispatch {
         } else {
             (self.ahead.take_due(until, limit), false)
         };
-        let (overdue, batch): (Vec<Due>, Vec<Due>) =
-            batch.into_iter().partition(|due| due.misfire.is_over(due.due_at, now));
-        if !overdue.is_empty() {
-            self.call_off(fence, &overdue).inspect_err(|_| self.ahead.put_back(&batch))?;
-        }
-        if !batch.is_empty() {
-            self.claim(fence, &batch, &credits, &mut passed)?;
+        let fitting = self.call_off(fence, batch, now, &mut passed)?;
+        if !fitting.is_empty() {
+            self.claim(fence, &fitting, &credits, &mut passed)?;
         }
         self.let_go(fence, &mut passed)?;
         passed.next = self.next(total > 0 || has_parked);
@@ -136,19 +132,24 @@ impl Dispatch {
         batch.retain(|due| !held.contains(&due.id));
         let rest = batch.split_off(limit.min(batch.len()));
         self.ahead.put_back(&rest);
+        // They wait for credit, not for their instant.
+        self.ahead.ripen(until);
         self.pauses.put_back(&rest);
         Ok((batch, !held.is_empty()))
     }
 
     /// Lets some go that were paused, if it is time: they are due, so that they are claimed by the next pass.
     fn let_go(&mut self, fence: Fence, passed: &mut Passed) -> Result<()> {
-        let Some((pause, limit)) = self.pauses.turn(self.parts.metrics.clock().mono()) else { return Ok(()) };
+        let Some(step) = self.pauses.turn(self.parts.metrics.clock().mono()) else { return Ok(()) };
         // An error may have come after the commit: they are found by a sweep from the beginning.
-        let let_go = self.parts.store.let_go(fence, self.pauses.count(), pause, limit);
-        let let_go = let_go.inspect_err(|_| self.sweep.clear())?;
-        if let Some(LetGo { tasks, is_over }) = self.ruled(let_go, &[], passed) {
-            self.pauses.let_go(pause, tasks.len(), is_over, self.parts.metrics.clock().mono());
-            self.ahead.insert(&tasks);
+        let let_go = self.parts.store.let_go(fence, self.pauses.count(), &step);
+        let let_go = let_go.inspect_err(|_| {
+            self.sweep.clear();
+            self.pauses.lost_track();
+        })?;
+        if let Some(gone) = self.ruled(let_go, &[], passed) {
+            self.pauses.let_go(step.pause, &gone, self.parts.metrics.clock().mono());
+            self.ahead.insert(&gone.tasks);
         }
         Ok(())
     }
@@ -228,13 +229,19 @@ impl Dispatch {
             .collect())
     }
 
-    fn call_off(&mut self, fence: Fence, overdue: &[Due]) -> Result<()> {
-        let expired = self.parts.store.expire_under(fence, self.pauses.count(), overdue);
-        let expired = expired.inspect_err(|_| self.ahead.put_back(overdue))?;
+    /// Calls off what is overdue; the rest of the batch, or nothing if that was refused.
+    fn call_off(&mut self, fence: Fence, batch: Vec<Due>, now: Timestamp, passed: &mut Passed) -> Result<Vec<Due>> {
+        let (overdue, rest): (Vec<Due>, Vec<Due>) = batch.iter().partition(|due| due.misfire.is_over(due.due_at, now));
+        if overdue.is_empty() {
+            return Ok(rest);
+        }
+        let expired = self.parts.store.expire_under(fence, self.pauses.count(), &overdue);
+        let expired = expired.inspect_err(|_| self.ahead.put_back(&batch))?;
+        let Some(expired) = self.ruled(expired, &batch, passed) else { return Ok(Vec::new()) };
         for id in expired {
             log::info!("task {id} has expired: it was due longer ago than its misfire policy allows");
         }
-        Ok(())
+        Ok(rest)
     }
 
     fn claim(

@@ -27,6 +27,8 @@ mod topic_share;
 pub mod vital;
 
 #[cfg(test)]
+mod dispatch_test;
+#[cfg(test)]
 mod supervision_test;
 
 pub use parts::{NodeIdentity, Parts, blocking};

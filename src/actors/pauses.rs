@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::parts::Parts;
 use crate::domain::pace::Pace;
-use crate::domain::{Due, Mono, Pause, Pauses, TaskId};
-use crate::store::{Fence, Result, Ruled};
+use crate::domain::{Due, Mono, Pause, Pauses, TaskId, Timestamp};
+use crate::store::{Fence, LetGo, Result, Ruled, Step};
 
 /// While there are pauses, they are read again after this time: nothing else tells of a resume.
 const LOOK: Duration = Duration::from_secs(1);
@@ -34,6 +34,8 @@ pub struct KnownPauses {
 #[derive(Debug)]
 struct Resumed {
     pause: Pause,
+    /// As the last step has told; `None`: from the oldest on.
+    after: Option<(Timestamp, TaskId)>,
     pace: Pace,
 }
 
@@ -84,7 +86,11 @@ impl KnownPauses {
                 log::info!("pause {} is in force: {} are not claimed", pause.id, pause.about());
             } else {
                 log::info!("pause {} is resumed: {} that wait for its end are let go", pause.id, pause.about());
-                self.resumed.push_back(Resumed { pace: Pace::new(pause.per_second, now), pause: pause.clone() });
+                self.resumed.push_back(Resumed {
+                    pace: Pace::new(pause.per_second, now),
+                    after: None,
+                    pause: pause.clone(),
+                });
             }
         }
         self.known = pauses;
@@ -101,24 +107,30 @@ impl KnownPauses {
         self.free = batch.iter().map(|due| due.id).collect();
     }
 
-    /// Whose turn it is to be let go, and how many of them.
-    pub fn turn(&mut self, now: Mono) -> Option<(i64, usize)> {
+    /// What is to be let go now.
+    pub fn turn(&mut self, now: Mono) -> Option<Step> {
         let batch = |one: &Resumed| one.pace.batch(now, LET_GO_MAX);
         let at = self.resumed.iter().position(|one| batch(one) > 0)?;
         let resumed = self.resumed.remove(at)?;
-        let turn = (resumed.pause.id, batch(&resumed));
+        let step = Step { pause: resumed.pause.id, after: resumed.after, limit: batch(&resumed) };
         self.resumed.push_back(resumed);
-        Some(turn)
+        Some(step)
     }
 
-    /// So many of a pause's were let go, and perhaps they were the last.
-    pub fn let_go(&mut self, pause: i64, tasks: usize, is_over: bool, now: Mono) {
-        if is_over {
+    /// A step may have been done and may not: what it may have left is looked for too.
+    pub fn lost_track(&mut self) {
+        self.resumed.iter_mut().for_each(|one| one.after = None);
+    }
+
+    /// These of a pause's were let go, and perhaps they were the last.
+    pub fn let_go(&mut self, pause: i64, gone: &LetGo, now: Mono) {
+        if gone.is_over {
             log::info!("pause {pause} is gone: nothing waits for its end any more");
             self.resumed.retain(|one| one.pause.id != pause);
             self.known.all.retain(|one| one.id != pause);
         } else if let Some(resumed) = self.resumed.iter_mut().find(|one| one.pause.id == pause) {
-            resumed.pace.took(tasks, now);
+            resumed.pace.took(gone.tasks.len(), now);
+            resumed.after = gone.next;
         }
     }
 

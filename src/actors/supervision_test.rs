@@ -2,6 +2,7 @@
 //! nothing is fired twice, nothing becomes `unknown`.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -54,7 +55,7 @@ pub fn break_down(how: Break, ctx: &mut impl ActorContext) {
 
 /// Counts the calls of each task; each takes a little while.
 #[derive(Default)]
-struct Counting {
+pub struct Counting {
     calls: Mutex<HashMap<TaskId, u32>>,
     called: Notify,
 }
@@ -80,25 +81,36 @@ struct Rig {
     _folder: tempfile::TempDir,
 }
 
+/// Of a node with a database in `folder`.
+pub fn parts(
+    folder: &Path,
+    clock: &Clock,
+    config: ActorsConfig,
+    target: Arc<dyn Target>,
+    calls_runtime: &tokio::runtime::Handle,
+) -> Parts {
+    Parts {
+        store: Arc::new(SqliteStore::open(folder, clock.clone()).unwrap()),
+        queue: Arc::new(EmbeddedQueue::new(&QueueConfig::default())),
+        target,
+        database_clock: Arc::new(DatabaseClock::new(clock.clone(), crate::domain::clock_map::ClockMap::default())),
+        metrics: Arc::new(Metrics::new(clock.clone()).unwrap()),
+        kafka: None,
+        looks: Arc::default(),
+        status: Arc::new(Status::default()),
+        config,
+        node: NodeIdentity { name: "test".to_owned(), address: "127.0.0.1:0".to_owned() },
+        calls_runtime: calls_runtime.clone(),
+    }
+}
+
 impl Rig {
     fn start(config: ActorsConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::new();
         let target = Arc::new(Counting::default());
         let calls_runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let parts = Parts {
-            store: Arc::new(SqliteStore::open(folder.path(), clock.clone()).unwrap()),
-            queue: Arc::new(EmbeddedQueue::new(&QueueConfig::default())),
-            target: target.clone(),
-            database_clock: Arc::new(DatabaseClock::new(clock.clone(), crate::domain::clock_map::ClockMap::default())),
-            metrics: Arc::new(Metrics::new(clock.clone()).unwrap()),
-            kafka: None,
-            looks: Arc::default(),
-            status: Arc::new(Status::default()),
-            config,
-            node: NodeIdentity { name: "test".to_owned(), address: "127.0.0.1:0".to_owned() },
-            calls_runtime: calls_runtime.handle().clone(),
-        };
+        let parts = parts(folder.path(), &clock, config, target.clone(), calls_runtime.handle());
         let (fatal, ended) = mpsc::unbounded_channel();
         let supervisor = Supervisor::new(parts.clone(), Timer::start(clock).unwrap(), fatal).start();
         Self { parts, target, supervisor, fatal: ended, calls_runtime: Some(calls_runtime), _folder: folder }

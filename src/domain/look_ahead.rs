@@ -139,7 +139,8 @@ impl LookAhead {
         self.waiting.insert(due.key());
     }
 
-    fn ripen(&mut self, until: Timestamp) {
+    /// What is due until `until` is ready.
+    pub fn ripen(&mut self, until: Timestamp) {
         while let Some((due_at, id)) = self.waiting.first().copied().filter(|(due_at, _)| *due_at <= until) {
             self.waiting.pop_first();
             if let Some(due) = self.tasks.get(&id) {

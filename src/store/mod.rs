@@ -141,9 +141,9 @@ pub trait Store: Send + Sync + 'static {
         self.claim_under(fence, Pauses::default().count, orders)
     }
     /// Calls off what its misfire policy does not let fire any more, under the same conditions. The ids that were.
-    fn expire_under(&self, fence: Fence, pauses: i64, overdue: &[Due]) -> Result<Vec<TaskId>>;
+    fn expire_under(&self, fence: Fence, pauses: i64, overdue: &[Due]) -> Result<Ruled<Vec<TaskId>>>;
     /// The same for a master that has never heard of a pause.
-    fn expire(&self, fence: Fence, overdue: &[Due]) -> Result<Vec<TaskId>> {
+    fn expire(&self, fence: Fence, overdue: &[Due]) -> Result<Ruled<Vec<TaskId>>> {
         self.expire_under(fence, Pauses::default().count, overdue)
     }
     /// What each living generation can do and holds.
@@ -165,9 +165,9 @@ pub trait Store: Send + Sync + 'static {
     /// Parks what matches one of the pauses in force and is still scheduled as expected: it is due at the end of time until it
     /// is let go. The ids of all that match: who claims leaves them out, whatever their rows say now.
     fn park(&self, fence: Fence, pauses: &Pauses, batch: &[Due]) -> Result<Ruled<Vec<TaskId>>>;
-    /// Lets some go that wait for the end of a pause that is being resumed, the oldest first, at most `limit` (and no more than
-    /// fit into a short transaction).
-    fn let_go(&self, fence: Fence, pauses: i64, pause: i64, limit: usize) -> Result<Ruled<LetGo>>;
+    /// Lets some go that wait for the end of a pause that is being resumed, the oldest first (and no more than fit into a short
+    /// transaction). Nothing is parked for such a pause, so each step may go on where the one before it has ended.
+    fn let_go(&self, fence: Fence, pauses: i64, step: &Step) -> Result<Ruled<LetGo>>;
 
     // Execution.
 

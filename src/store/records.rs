@@ -295,11 +295,24 @@ impl<T> Ruled<T> {
     }
 }
 
+/// What a step of a catch-up is to let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// What waits for the end of this pause.
+    pub pause: i64,
+    /// Only what was due after this, as the step before has told ([`LetGo::next`]); `None`: from the oldest on.
+    pub after: Option<(Timestamp, TaskId)>,
+    /// At most so many.
+    pub limit: usize,
+}
+
 /// What a step of a catch-up let go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LetGo {
     /// Scheduled for their own instants again.
     pub tasks: Vec<Due>,
+    /// After which the next step goes on; `None`: once more from the oldest on, as the last step does.
+    pub next: Option<(Timestamp, TaskId)>,
     /// Nothing waits for the end of this pause any more: it is gone.
     pub is_over: bool,
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use task_scheduler::domain::{Claim, Due, Misfire, NewTask, State, TaskId, Timestamp};
-use task_scheduler::store::{Claimed, Order, Settled};
+use task_scheduler::store::{Claimed, Order, Ruled, Settled};
 
 use crate::fixtures::{BASE, Fixture, id, one, returned, task};
 
@@ -206,7 +206,7 @@ pub fn only_the_overdue_expires(fixture: &Fixture) {
     let mut late = overdue.clone();
     (late.id, late.run_at) = (id(2), now.minus(Duration::from_mins(1)));
     let dues = fixture.ingest(&[overdue, late, task(3)]);
-    assert_eq!(fixture.store().expire(fence, &dues).unwrap(), [id(1)]);
+    assert_eq!(fixture.expire(fence, &dues), [id(1)]);
 
     let ended = fixture.find(id(1));
     assert_eq!((ended.state, ended.attempt, ended.started_at), (State::Expired, 0, None));
@@ -214,7 +214,7 @@ pub fn only_the_overdue_expires(fixture: &Fixture) {
     assert!(ended.last_error.is_some_and(|error| error.contains("misfire")));
     assert_eq!(fixture.store().attempts(id(1)).unwrap(), []);
     assert_eq!(fixture.counts(), [(State::Scheduled, 2), (State::Expired, 1)]);
-    assert_eq!(fixture.store().expire(fence, &dues).unwrap(), [], "once");
+    assert_eq!(fixture.expire(fence, &dues), [], "once");
 }
 
 pub fn expiring_needs_the_expected_instant_and_the_fence(fixture: &Fixture) {
@@ -224,11 +224,11 @@ pub fn expiring_needs_the_expected_instant_and_the_fence(fixture: &Fixture) {
     overdue.spec.misfire = Misfire::ExpireAfterMs(0);
     let due = one(fixture.ingest(&[overdue.clone()]));
     let moved = Due { due_at: due.due_at.minus(Duration::from_secs(1)), ..due };
-    assert_eq!(fixture.store().expire(fence, &[moved]).unwrap(), []);
-    assert_eq!(fixture.store().expire(old, &[due]).unwrap(), [], "deposed");
+    assert_eq!(fixture.expire(fence, &[moved]), []);
+    assert_eq!(fixture.store().expire(old, &[due]).unwrap(), Ruled::Fenced, "deposed");
     let claim = one(fixture.claim(fence, fence.generation, &[due]));
-    assert_eq!(fixture.store().expire(fence, &[due]).unwrap(), [], "dispatched");
+    assert_eq!(fixture.expire(fence, &[due]), [], "dispatched");
     fixture.settle(fence.generation, &returned(claim, due.due_at));
     assert_eq!(fixture.counts(), [(State::Scheduled, 1)]);
-    assert_eq!(fixture.store().expire(fence, &[due]).unwrap(), [id(1)]);
+    assert_eq!(fixture.expire(fence, &[due]), [id(1)]);
 }

@@ -127,7 +127,7 @@ fn a_misfire_is_judged_by_the_databases_clock() {
     soon.run_at = fixture.store().now().unwrap().plus(Duration::from_mins(1));
     soon.spec.misfire = Misfire::ExpireAfterMs(1_000);
     let dues = fixture.ingest(&[soon]);
-    assert_eq!(fixture.store().expire(fence, &dues).unwrap(), []);
+    assert_eq!(fixture.expire(fence, &dues), []);
     fixture.clock.shift_wall(HOUR_US);
-    assert_eq!(fixture.store().expire(fence, &dues).unwrap(), [id(1)]);
+    assert_eq!(fixture.expire(fence, &dues), [id(1)]);
 }

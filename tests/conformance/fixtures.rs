@@ -19,8 +19,8 @@ use task_scheduler::domain::{
 use task_scheduler::store::postgres::PostgresStore;
 use task_scheduler::store::sqlite::SqliteStore;
 use task_scheduler::store::{
-    Claimed, Done, EndedAttempt, Fence, Filter, Ingested, NewGeneration, Order, Settled, Settlement, Store, StoreError,
-    TakeOver,
+    Claimed, Done, EndedAttempt, Fence, Filter, Ingested, NewGeneration, Order, Ruled, Settled, Settlement, Store,
+    StoreError, TakeOver,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -225,6 +225,14 @@ impl Fixture {
         self.find(id).state
     }
 
+    /// Calls off what is overdue, where nothing was ever paused; the ids.
+    pub fn expire(&self, fence: Fence, overdue: &[Due]) -> Vec<TaskId> {
+        match self.store().expire(fence, overdue).unwrap() {
+            Ruled::Done(expired) => expired,
+            refused => panic!("{refused:?}"),
+        }
+    }
+
     /// What is scheduled, as far as time goes.
     pub fn scheduled(&self) -> Vec<Due> {
         self.store().scheduled(None, Timestamp::from_micros(i64::MAX), 1_000).unwrap()
@@ -328,7 +336,7 @@ pub fn in_every_state(fixture: &Fixture, fence: Fence) {
     let mut overdue = task(7);
     overdue.spec.misfire = Misfire::ExpireAfterMs(0);
     let overdue = fixture.ingest(&[overdue]);
-    assert_eq!(fixture.store().expire(fence, &overdue).unwrap(), [id(7)]);
+    assert_eq!(fixture.expire(fence, &overdue), [id(7)]);
     for (n, state) in State::ALL.into_iter().enumerate() {
         assert_eq!(fixture.state(id(n as u128 + 1)), state);
     }

@@ -78,7 +78,7 @@ pub fn what_has_ended_is_never_scheduled_again_by_a_redelivery(fixture: &Fixture
     fixture.settle(fence.generation, &succeeded(finished));
     let dues = fixture.ingest(&[task(2), overdue.clone()]);
     assert_eq!(fixture.store().cancel(id(2)).unwrap(), Change::Done(None));
-    assert_eq!(fixture.store().expire(fence, &dues[1..]).unwrap(), [id(3)]);
+    assert_eq!(fixture.expire(fence, &dues[1..]), [id(3)]);
     fixture.unknown(fence, task(4));
 
     let ended = [(State::Succeeded, 1), (State::Unknown, 1), (State::Cancelled, 1), (State::Expired, 1)];

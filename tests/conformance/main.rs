@@ -107,6 +107,7 @@ macro_rules! suite {
                 the_same_pause_again_is_the_same,
                 resumed_again_the_new_pace_counts,
                 the_oldest_is_let_go_first_and_with_the_last_the_pause_is_gone,
+                a_step_goes_on_where_the_last_has_ended_and_the_last_from_the_oldest_on,
                 no_more_are_let_go_at_once_than_fit_into_a_short_transaction,
                 what_matches_another_pause_is_parked_again,
                 a_pause_that_is_being_resumed_may_be_paused_again,

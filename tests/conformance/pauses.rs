@@ -8,7 +8,7 @@ use diesel::pg::PgConnection;
 use task_scheduler::domain::limits::PAUSES_MAX;
 use task_scheduler::domain::{Due, Misfire, NewTask, Pause, State, TaskId, Timestamp};
 use task_scheduler::store::postgres::PostgresStore;
-use task_scheduler::store::{Change, Claimed, Fence, Filter, Ingested, LetGo, Order, Paused, Ruled, Store};
+use task_scheduler::store::{Change, Claimed, Fence, Filter, Ingested, LetGo, Order, Paused, Ruled, Step, Store};
 
 use crate::fixtures::{BASE, Fixture, id, one, task};
 use crate::services::postgres::server;
@@ -49,8 +49,12 @@ fn park(fixture: &Fixture, fence: Fence, dues: &[Due]) -> Vec<TaskId> {
 }
 
 fn let_go(fixture: &Fixture, fence: Fence, pause: &Pause, limit: usize) -> LetGo {
+    let_go_after(fixture, fence, Step { pause: pause.id, after: None, limit })
+}
+
+fn let_go_after(fixture: &Fixture, fence: Fence, step: Step) -> LetGo {
     let count = fixture.store().pauses().unwrap().count;
-    done(fixture.store().let_go(fence, count, pause.id, limit).unwrap())
+    done(fixture.store().let_go(fence, count, &step).unwrap())
 }
 
 fn done<T: std::fmt::Debug>(ruled: Ruled<T>) -> T {
@@ -80,7 +84,10 @@ pub fn a_claim_that_does_not_know_of_a_pause_is_refused(fixture: &Fixture) {
     // Each change counts.
     fixture.store().resume(now.all[0].id, None).unwrap().unwrap();
     assert_eq!(fixture.store().claim_under(fence, now.count, &[]).unwrap(), Claimed::Outdated);
-    assert_eq!(fixture.store().let_go(fence, now.count, now.all[0].id, 9).unwrap(), Ruled::Outdated);
+    assert_eq!(
+        fixture.store().let_go(fence, now.count, &Step { pause: now.all[0].id, after: None, limit: 9 }).unwrap(),
+        Ruled::Outdated
+    );
 }
 
 pub fn a_label_holds_back_what_has_it_and_nothing_else(fixture: &Fixture) {
@@ -189,11 +196,29 @@ pub fn the_oldest_is_let_go_first_and_with_the_last_the_pause_is_gone(fixture: &
     assert_eq!(claim(fixture, fence, &dues), []);
     let gone = let_go(fixture, fence, &resumed, 3);
     assert_eq!((gone.tasks.len(), gone.is_over), (3, false), "perhaps there are more");
-    assert_eq!(let_go(fixture, fence, &resumed, 3), LetGo { tasks: vec![], is_over: true });
+    assert_eq!(let_go(fixture, fence, &resumed, 3), LetGo { tasks: vec![], next: None, is_over: true });
     assert_eq!(fixture.store().pauses().unwrap().all, []);
     assert_eq!(fixture.store().resume(paused.id, None).unwrap(), None);
     assert_eq!(claim(fixture, fence, &dues).len(), 3);
     assert_eq!(fixture.counts(), [(State::Dispatched, 5)]);
+}
+
+pub fn a_step_goes_on_where_the_last_has_ended_and_the_last_from_the_oldest_on(fixture: &Fixture) {
+    let fence = fixture.master();
+    let dues = fixture.ingest(&(0..5).map(task).collect::<Vec<_>>());
+    let paused = pause(fixture.store(), None);
+    park(fixture, fence, &dues);
+    let pause = fixture.store().resume(paused.id, None).unwrap().unwrap().id;
+    // As if the first had been missed: it is found in the end.
+    let first = Step { pause, after: Some(dues[0].key()), limit: 2 };
+    let gone = let_go_after(fixture, fence, first);
+    assert_eq!((&gone.tasks[..], gone.next, gone.is_over), (&dues[1..3], Some(dues[2].key()), false));
+    let gone = let_go_after(fixture, fence, Step { after: gone.next, limit: 3, ..first });
+    assert_eq!((&gone.tasks[..], gone.next, gone.is_over), (&dues[3..], None, false));
+    assert_eq!(fixture.store().waiting(&[pause]).unwrap(), [1]);
+    let gone = let_go_after(fixture, fence, Step { after: None, limit: 3, ..first });
+    assert_eq!(gone, LetGo { tasks: vec![dues[0]], next: None, is_over: true });
+    assert_eq!(fixture.store().pauses().unwrap().all, []);
 }
 
 pub fn no_more_are_let_go_at_once_than_fit_into_a_short_transaction(fixture: &Fixture) {
@@ -283,15 +308,15 @@ pub fn what_is_paused_expires_when_it_is_let_go(fixture: &Fixture) {
     let dues = fixture.ingest(&[overdue]);
     let store = fixture.store();
     let paused = pause(store, None);
-    assert_eq!(store.expire(fence, &dues).unwrap(), [], "by a master that does not know of the pause");
+    assert_eq!(store.expire(fence, &dues).unwrap(), Ruled::Outdated, "by a master that does not know of the pause");
     park(fixture, fence, &dues);
     let count = || store.pauses().unwrap().count;
-    assert_eq!(store.expire_under(fence, count(), &dues).unwrap(), []);
+    assert_eq!(done(store.expire_under(fence, count(), &dues).unwrap()), []);
     let parked = Due { due_at: Timestamp::NEVER, ..dues[0] };
-    assert_eq!(store.expire_under(fence, count(), &[parked]).unwrap(), []);
+    assert_eq!(done(store.expire_under(fence, count(), &[parked]).unwrap()), []);
     let resumed = store.resume(paused.id, None).unwrap().unwrap();
     assert_eq!(let_go(fixture, fence, &resumed, 9).tasks, dues);
-    assert_eq!(store.expire_under(fence, count(), &dues).unwrap(), [id(1)]);
+    assert_eq!(done(store.expire_under(fence, count(), &dues).unwrap()), [id(1)]);
     assert_eq!((fixture.state(id(1)), fixture.find(id(1)).due_at), (State::Expired, dues[0].due_at));
 }
 
@@ -307,8 +332,11 @@ pub fn a_deposed_master_neither_parks_nor_lets_go(fixture: &Fixture) {
     assert_eq!(fixture.store().waiting(&[whole.id]).unwrap(), [1]);
     let resumed = fixture.store().resume(whole.id, None).unwrap().unwrap();
     let count = fixture.store().pauses().unwrap().count;
-    assert_eq!(fixture.store().let_go(old, count, whole.id, 9).unwrap(), Ruled::Fenced);
-    assert_eq!(let_go(fixture, new, &resumed, 9), LetGo { tasks: vec![dues[0]], is_over: true });
+    assert_eq!(
+        fixture.store().let_go(old, count, &Step { pause: whole.id, after: None, limit: 9 }).unwrap(),
+        Ruled::Fenced
+    );
+    assert_eq!(let_go(fixture, new, &resumed, 9), LetGo { tasks: vec![dues[0]], next: None, is_over: true });
 }
 
 pub fn there_are_only_so_many_pauses(fixture: &Fixture) {

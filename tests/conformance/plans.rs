@@ -12,7 +12,7 @@ use task_scheduler::domain::{Claim, Due, GenerationId, Misfire, State};
 use task_scheduler::store::postgres::PostgresStore;
 use task_scheduler::store::{
     Claimed, DeadLetter, Done, Fence, Filter, Ingested, OffsetMove, Order, Patch, Patched, Paused, Positions, Report,
-    Resolution, Ruled, Store, Stretch,
+    Resolution, Ruled, Step, Store, Stretch,
 };
 
 use crate::fixtures::{BASE, failed, id, lost, retried, returned, succeeded, task};
@@ -118,7 +118,8 @@ fn rarer(store: &PostgresStore, fence: Fence, generation: GenerationId, first: u
     let mut overdue = task(first + 10);
     overdue.spec.misfire = Misfire::ExpireAfterMs(1);
     let [Ingested::Stored(overdue)] = store.ingest(&[overdue]).unwrap()[..] else { panic!("it is new") };
-    assert_eq!(store.expire_under(fence, store.pauses().unwrap().count, &[overdue]).unwrap().len(), 1);
+    let expired = store.expire_under(fence, store.pauses().unwrap().count, &[overdue]).unwrap();
+    assert_eq!(expired, Ruled::Done(vec![overdue.id]));
     let page = store.scheduled(None, BASE.plus(LONG * 600), 2).unwrap();
     let dues = store.scheduled(Some((page[1].due_at, page[1].id)), BASE.plus(LONG * 600), 3).unwrap();
     assert_eq!(dues.len(), 3);
@@ -184,7 +185,9 @@ fn pausing(store: &PostgresStore, fence: Fence, first: u64) {
     for (pause, let_go) in pauses.into_iter().zip([0, 1]) {
         store.resume(pause, None).unwrap().unwrap();
         let count = store.pauses().unwrap().count;
-        let Ruled::Done(done) = store.let_go(fence, count, pause, 9).unwrap() else { panic!("refused") };
+        let Ruled::Done(done) = store.let_go(fence, count, &Step { pause, after: None, limit: 9 }).unwrap() else {
+            panic!("refused")
+        };
         assert_eq!((done.tasks.len(), done.is_over), (let_go, true));
     }
 }

@@ -68,7 +68,7 @@ pub fn a_list_is_filtered_by_state(fixture: &Fixture) {
     let mut overdue = task(7);
     overdue.spec.misfire = Misfire::ExpireAfterMs(0);
     let dues = fixture.ingest(&[overdue, task(1), task(6)]);
-    fixture.store().expire(fence, &dues).unwrap();
+    fixture.expire(fence, &dues);
     fixture.store().cancel(id(6)).unwrap();
     fixture.claimed(fence, task(2));
     for (number, outcome) in [(3, succeeded as fn(_) -> _), (4, failed)] {

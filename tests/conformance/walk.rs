@@ -7,7 +7,8 @@ use proptest::test_runner::TestRunner;
 use task_scheduler::domain::state::TRANSITIONS;
 use task_scheduler::domain::{Claim, GenerationId, Misfire, Outcome, State, TaskId};
 use task_scheduler::store::{
-    Change, Claimed, Done, Fence, Ingested, LetGo, Order, Patch, Patched, Paused, Recovered, Resolution, Ruled, Settled,
+    Change, Claimed, Done, Fence, Ingested, LetGo, Order, Patch, Patched, Paused, Recovered, Resolution, Ruled,
+    Settled, Step,
 };
 
 use crate::fixtures::{BASE, Fixture, at_least_once, task};
@@ -254,7 +255,7 @@ impl<'a> Walk<'a> {
         let over = free && model.asked.spec.misfire.is_over(model.due_at, now);
         let pauses = self.fixture.store().pauses().unwrap().count;
         let expired = self.fixture.store().expire_under(self.fence, pauses, &[model.due()]).unwrap();
-        assert_eq!(expired, if over { vec![model.asked.id] } else { vec![] });
+        assert_eq!(expired, Ruled::Done(if over { vec![model.asked.id] } else { vec![] }));
         if over {
             model.state = State::Expired;
         }
@@ -313,8 +314,9 @@ impl<'a> Walk<'a> {
                 model.due()
             })
             .collect();
-        let let_go = self.fixture.store().let_go(self.fence, pauses.count, pause, 2).unwrap();
-        let Ruled::Done(LetGo { mut tasks, is_over: is }) = let_go else { panic!("{let_go:?}") };
+        let let_go =
+            self.fixture.store().let_go(self.fence, pauses.count, &Step { pause, after: None, limit: 2 }).unwrap();
+        let Ruled::Done(LetGo { mut tasks, is_over: is, .. }) = let_go else { panic!("{let_go:?}") };
         tasks.sort_by_key(task_scheduler::domain::Due::key);
         assert_eq!((tasks, is), (expected, is_over));
         let is_there = self.fixture.store().pauses().unwrap().all.iter().any(|one| one.id == pause);

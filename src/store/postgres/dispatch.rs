@@ -109,13 +109,18 @@ pub fn claim(c: &mut PgConnection, writer: Writer, fence: Fence, pauses: i64, or
 }
 
 /// Calls off what is overdue by its misfire policy.
-pub fn expire(c: &mut PgConnection, writer: Writer, fence: Fence, pauses: i64, overdue: &[Due]) -> Result<Vec<TaskId>> {
-    if hold_known(c, fence, pauses)? != Ruled::Done(()) {
-        return Ok(Vec::new());
-    }
-    let expired = expire_scheduled(c, overdue)?;
-    let mut deltas = Deltas::default();
-    deltas.steps(State::Scheduled, State::Expired, expired.len());
-    counts::write(c, writer, &deltas)?;
-    Ok(expired)
+pub fn expire(
+    c: &mut PgConnection,
+    writer: Writer,
+    fence: Fence,
+    pauses: i64,
+    overdue: &[Due],
+) -> Result<Ruled<Vec<TaskId>>> {
+    hold_known(c, fence, pauses)?.and_then(|()| {
+        let expired = expire_scheduled(c, overdue)?;
+        let mut deltas = Deltas::default();
+        deltas.steps(State::Scheduled, State::Expired, expired.len());
+        counts::write(c, writer, &deltas)?;
+        Ok(expired)
+    })
 }

@@ -49,7 +49,7 @@ use super::key::Key;
 use super::records::{
     Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Generation, GenerationLoad, Hint, Ingested, LetGo,
     NewGeneration, Order, Paused, Positions, Recovered, Report, Reported, Resolution, Ruled, Settled, Settlement,
-    StartRecord, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
+    StartRecord, Step, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
 };
 use super::{Buried, Hear, Removed, Result, Store, StoreError, limit_of};
 use crate::domain::figures::Minute;
@@ -306,7 +306,7 @@ impl Store for PostgresStore {
         })
     }
 
-    fn expire_under(&self, fence: Fence, pauses: i64, overdue: &[Due]) -> Result<Vec<TaskId>> {
+    fn expire_under(&self, fence: Fence, pauses: i64, overdue: &[Due]) -> Result<Ruled<Vec<TaskId>>> {
         self.connections.write(|c| dispatch::expire(c, self.writer(Stream::Claim), fence, pauses, overdue))
     }
 
@@ -330,8 +330,8 @@ impl Store for PostgresStore {
         self.connections.write(|c| parking::park(c, fence, pauses, batch))
     }
 
-    fn let_go(&self, fence: Fence, pauses: i64, pause: i64, limit: usize) -> Result<Ruled<LetGo>> {
-        self.connections.write(|c| parking::let_go(c, fence, pauses, pause, limit))
+    fn let_go(&self, fence: Fence, pauses: i64, step: &Step) -> Result<Ruled<LetGo>> {
+        self.connections.write(|c| parking::let_go(c, fence, pauses, step))
     }
 
     fn loads(&self) -> Result<Vec<GenerationLoad>> {

@@ -14,19 +14,21 @@ use crate::domain::{Due, Pauses, Task, TaskId, Timestamp};
 use crate::store::key::Key;
 use crate::store::row::{DueRow, due};
 use crate::store::statement::{Words, statement};
-use crate::store::{Fence, LetGo, Result, Ruled, limit_of};
+use crate::store::{Fence, LetGo, Result, Ruled, Step, limit_of};
 
 /// Most tasks that one transaction lets go: each writes all indexes of its row, and a claim may wait for it.
 const LET_GO_MAX: usize = 500;
 
-/// Of several pauses that a task matches it waits for the first. A row that an older program has left is taken over.
+/// Of several pauses that a task matches it waits for the first. A row that an older program has left is taken over. Its labels
+/// are read once for all pauses (OFFSET 0: or they would be once for each).
 struct Park;
 
 impl Words for Park {
     const SQL: &'static str = "WITH hit AS MATERIALIZED (SELECT o.id, o.due_at, (SELECT min(p.seq) \
          FROM unnest(?, ?, ?) AS p(seq, label, value) \
-         WHERE p.label IS NULL OR t.labels::JSONB ->> p.label = p.value) AS pause \
-         FROM unnest(?, ?) AS o(id, due_at) JOIN task t ON t.id = o.id), \
+         WHERE p.label IS NULL OR t.labels ->> p.label = p.value) AS pause \
+         FROM unnest(?, ?) AS o(id, due_at) CROSS JOIN LATERAL \
+         (SELECT labels::JSONB AS labels FROM task WHERE id = o.id OFFSET 0) AS t), \
         moved AS (UPDATE task t SET due_at = 253402300799000000 FROM hit \
          WHERE t.id = hit.id AND hit.pause IS NOT NULL AND t.state = 0 AND t.due_at = hit.due_at \
          RETURNING t.id, hit.pause, hit.due_at), \
@@ -63,10 +65,12 @@ fn parts(label: Option<&(String, String)>) -> (Option<&str>, Option<&str>) {
     label.map(|(name, value)| (name.as_str(), value.as_str())).unzip()
 }
 
+/// From where the last step has ended: what was let go before is still in the index, as long as anybody may see it.
 struct Oldest;
 
 impl Words for Oldest {
-    const SQL: &'static str = "SELECT id, due_at FROM parked WHERE pause = ? ORDER BY due_at, id LIMIT ?";
+    const SQL: &'static str =
+        "SELECT id, due_at FROM parked WHERE pause = ? AND (due_at, id) > (?, ?) ORDER BY due_at, id LIMIT ?";
     type Row = (Uuid, BigInt);
 }
 
@@ -93,13 +97,19 @@ impl Words for End {
     type Row = ();
 }
 
+/// Before every task's instant.
+const FIRST: (Timestamp, TaskId) = (Timestamp::MIN, TaskId(uuid::Uuid::nil()));
+
 /// Lets the oldest go that wait for the end of a pause that is being resumed. With the last of them the pause goes: none is
 /// parked any more for one that is not in force.
-pub fn let_go(c: &mut PgConnection, fence: Fence, pauses: i64, pause: i64, limit: usize) -> Result<Ruled<LetGo>> {
+pub fn let_go(c: &mut PgConnection, fence: Fence, pauses: i64, step: &Step) -> Result<Ruled<LetGo>> {
     hold_known(c, fence, pauses)?.and_then(|()| {
-        let limit = limit.min(LET_GO_MAX);
-        let values = [Value::Int(pause), Value::Int(limit_of(limit))];
+        let (limit, after) = (step.limit.min(LET_GO_MAX), step.after.unwrap_or(FIRST));
+        let (at, id) = (Value::Int(after.0.micros()), Value::Key(after.1.into()));
+        let values = [Value::Int(step.pause), at, id, Value::Int(limit_of(limit))];
         let mut oldest: Vec<(Key, i64)> = statement::<Oldest, _>(&values).load(c)?;
+        let next =
+            oldest.last().filter(|_| oldest.len() >= limit).map(|(id, at)| (Timestamp::from_micros(*at), id.task()));
         oldest.sort_unstable();
         let (ids, instants): (Vec<Key>, Vec<i64>) = oldest.iter().copied().unzip();
         let mut rows: Vec<DueRow> = Vec::new();
@@ -107,11 +117,11 @@ pub fn let_go(c: &mut PgConnection, fence: Fence, pauses: i64, pause: i64, limit
             rows = statement::<Unpark, _>(&[Value::Keys(ids.clone()), Value::Ints(instants)]).load(c)?;
             statement::<Forget, _>(&[Value::Keys(ids)]).execute(c)?;
         }
-        let is_over = oldest.len() < limit;
+        let is_over = oldest.len() < limit && step.after.is_none();
         if is_over {
-            statement::<End, _>(&[Value::Int(pause)]).execute(c)?;
+            statement::<End, _>(&[Value::Int(step.pause)]).execute(c)?;
         }
-        Ok(LetGo { tasks: rows.iter().map(due).collect::<Result<_>>()?, is_over })
+        Ok(LetGo { tasks: rows.iter().map(due).collect::<Result<_>>()?, next, is_over })
     })
 }
 

@@ -160,26 +160,25 @@ pub fn expire(
     pauses: i64,
     overdue: &[Due],
     now: Timestamp,
-) -> Result<Vec<TaskId>> {
-    if known(c, fence, pauses)? != Ruled::Done(()) {
-        return Ok(Vec::new());
-    }
-    let (mut expired, mut deltas) = (Vec::new(), Deltas::default());
-    for due in overdue.iter().filter(|due| due.misfire.is_over(due.due_at, now)) {
-        let end = End {
-            state: State::Expired,
-            starts: 0,
-            started_at: None,
-            finished_at: now,
-            error: Some("expired: it was due longer ago than its misfire policy allows"),
-        };
-        if end_scheduled(c, due.id.0.as_bytes(), Some(due.due_at), &end)? {
-            deltas.step(State::Scheduled, State::Expired);
-            expired.push(due.id);
+) -> Result<Ruled<Vec<TaskId>>> {
+    known(c, fence, pauses)?.and_then(|()| {
+        let (mut expired, mut deltas) = (Vec::new(), Deltas::default());
+        for due in overdue.iter().filter(|due| due.misfire.is_over(due.due_at, now)) {
+            let end = End {
+                state: State::Expired,
+                starts: 0,
+                started_at: None,
+                finished_at: now,
+                error: Some("expired: it was due longer ago than its misfire policy allows"),
+            };
+            if end_scheduled(c, due.id.0.as_bytes(), Some(due.due_at), &end)? {
+                deltas.step(State::Scheduled, State::Expired);
+                expired.push(due.id);
+            }
         }
-    }
-    counts::write(c, &deltas)?;
-    Ok(expired)
+        counts::write(c, &deltas)?;
+        Ok(expired)
+    })
 }
 
 #[cfg(test)]

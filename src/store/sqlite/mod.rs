@@ -47,7 +47,7 @@ use super::filter::{Filter, Matching, Page};
 use super::records::{
     Assignment, Beat, Change, Claimed, DeadLetter, Done, Fence, Generation, GenerationLoad, Ingested, LetGo,
     NewGeneration, Order, Paused, Positions, Recovered, Report, Reported, Resolution, Ruled, Settled, Settlement,
-    Standing, StartRecord, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
+    Standing, StartRecord, Step, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
 };
 use super::{Buried, Hear, Removed, Result, Store, limit_of, removal};
 use crate::clock::Clock;
@@ -230,7 +230,7 @@ impl Store for SqliteStore {
         Ok(claimed)
     }
 
-    fn expire_under(&self, fence: Fence, pauses: i64, overdue: &[Due]) -> Result<Vec<TaskId>> {
+    fn expire_under(&self, fence: Fence, pauses: i64, overdue: &[Due]) -> Result<Ruled<Vec<TaskId>>> {
         self.connections.write(|c| dispatch::expire(c, fence, pauses, overdue, self.clock.wall()))
     }
 
@@ -254,8 +254,8 @@ impl Store for SqliteStore {
         self.connections.write(|c| parking::park(c, fence, pauses, batch))
     }
 
-    fn let_go(&self, fence: Fence, pauses: i64, pause: i64, limit: usize) -> Result<Ruled<LetGo>> {
-        self.connections.write(|c| parking::let_go(c, fence, pauses, pause, limit))
+    fn let_go(&self, fence: Fence, pauses: i64, step: &Step) -> Result<Ruled<LetGo>> {
+        self.connections.write(|c| parking::let_go(c, fence, pauses, step))
     }
 
     fn loads(&self) -> Result<Vec<GenerationLoad>> {

@@ -11,7 +11,7 @@ use crate::domain::{Due, Pause, Pauses, Task, TaskId, Timestamp};
 use crate::store::key::Key;
 use crate::store::row::{DueRow, due, labels};
 use crate::store::statement::{Words, statement};
-use crate::store::{Fence, LetGo, Result, Ruled, limit_of};
+use crate::store::{Fence, LetGo, Result, Ruled, Step, limit_of};
 
 /// Most tasks that one transaction lets go: everybody else who writes waits for it.
 const LET_GO_MAX: usize = 200;
@@ -67,7 +67,8 @@ fn holding<'a>(c: &mut SqliteConnection, in_force: &[&'a Pause], id: TaskId) -> 
 struct Oldest;
 
 impl Words for Oldest {
-    const SQL: &'static str = "SELECT id, due_at FROM parked WHERE pause = ? ORDER BY due_at, id LIMIT ?";
+    const SQL: &'static str =
+        "SELECT id, due_at FROM parked WHERE pause = ? AND (due_at, id) > (?, ?) ORDER BY due_at, id LIMIT ?";
     type Row = (Binary, BigInt);
 }
 
@@ -93,24 +94,31 @@ impl Words for End {
     type Row = ();
 }
 
+/// Before every task's instant.
+const FIRST: (Timestamp, TaskId) = (Timestamp::MIN, TaskId(uuid::Uuid::nil()));
+
 /// Lets the oldest go that wait for the end of a pause that is being resumed. With the last of them the pause goes: none is
 /// parked any more for one that is not in force.
-pub fn let_go(c: &mut SqliteConnection, fence: Fence, pauses: i64, pause: i64, limit: usize) -> Result<Ruled<LetGo>> {
+pub fn let_go(c: &mut SqliteConnection, fence: Fence, pauses: i64, step: &Step) -> Result<Ruled<LetGo>> {
     known(c, fence, pauses)?.and_then(|()| {
-        let (limit, mut tasks) = (limit.min(LET_GO_MAX), Vec::new());
-        let values = [Value::Int(pause), Value::Int(limit_of(limit))];
-        let oldest: Vec<(Key, i64)> = statement::<Oldest, _>(&values).load(c)?;
+        let (limit, mut tasks) = (step.limit.min(LET_GO_MAX), Vec::new());
+        let (at, id) = step.after.unwrap_or(FIRST);
+        let (at, id) = (Value::Int(at.micros()), Value::Blob(id.0.as_bytes()));
+        let oldest: Vec<(Key, i64)> =
+            statement::<Oldest, _>(&[Value::Int(step.pause), at, id, Value::Int(limit_of(limit))]).load(c)?;
+        let next =
+            oldest.last().filter(|_| oldest.len() >= limit).map(|(id, at)| (Timestamp::from_micros(*at), id.task()));
         for (id, due_at) in &oldest {
             let id = Value::Blob(id.0.as_bytes());
             let row: Option<DueRow> = statement::<Unpark, _>(&[Value::Int(*due_at), id]).get_result(c).optional()?;
             tasks.extend(row.as_ref().map(due).transpose()?);
             statement::<Forget, _>(&[id]).execute(c)?;
         }
-        let is_over = oldest.len() < limit;
+        let is_over = oldest.len() < limit && step.after.is_none();
         if is_over {
-            statement::<End, _>(&[Value::Int(pause)]).execute(c)?;
+            statement::<End, _>(&[Value::Int(step.pause)]).execute(c)?;
         }
-        Ok(LetGo { tasks, is_over })
+        Ok(LetGo { tasks, next, is_over })
     })
 }
 
@@ -171,7 +179,7 @@ mod tests {
             assert!(plan.contains("SEARCH parked USING") && plan.contains("(id=?)"), "{plan}");
         }
         let oldest = plan::<Oldest>();
-        assert!(oldest.contains("USING COVERING INDEX parked_pause (pause=?)"), "{oldest}");
+        assert!(oldest.contains("USING COVERING INDEX parked_pause (pause=? AND (due_at,id)>(?,?))"), "{oldest}");
         assert!(!oldest.contains("TEMP B-TREE"), "{oldest}");
     }
 }
