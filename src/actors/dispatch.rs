@@ -25,8 +25,6 @@ const READ_MAX: usize = 2_000;
 const READS_MAX: usize = 4;
 /// Most claims in one transaction.
 const CLAIM_MAX: usize = 1_000;
-/// While there are pauses, so many are asked for at once whether they are paused, with and without credit.
-const PARK_MAX: usize = 500;
 /// Most rows of a sweep: it begins with the oldest, so what it does not reach is reached when those are claimed.
 const SWEEP_MAX: usize = 500;
 /// A generation whose heartbeat counter has stood still this long gets nothing.
@@ -106,7 +104,7 @@ impl Dispatch {
         } else {
             (self.ahead.take_due(until, limit), false)
         };
-        let fitting = self.call_off(fence, batch, now, &mut passed)?;
+        let fitting = self.call_off(fence, &batch, now, &mut passed)?;
         if !fitting.is_empty() {
             self.claim(fence, &fitting, &credits, &mut passed)?;
         }
@@ -125,7 +123,7 @@ impl Dispatch {
         limit: usize,
         passed: &mut Passed,
     ) -> Result<(Vec<Due>, bool)> {
-        let mut batch = self.ahead.take_due(until, PARK_MAX);
+        let mut batch = self.ahead.take_due(until, self.parts.store.parks());
         let parked = self.pauses.park(&self.parts, fence, &batch).inspect_err(|_| self.ahead.put_back(&batch))?;
         let Some(held) = self.ruled(parked, &batch, passed) else { return Ok((Vec::new(), false)) };
         let held: HashSet<TaskId> = held.into_iter().collect();
@@ -230,14 +228,14 @@ impl Dispatch {
     }
 
     /// Calls off what is overdue; the rest of the batch, or nothing if that was refused.
-    fn call_off(&mut self, fence: Fence, batch: Vec<Due>, now: Timestamp, passed: &mut Passed) -> Result<Vec<Due>> {
+    fn call_off(&mut self, fence: Fence, batch: &[Due], now: Timestamp, passed: &mut Passed) -> Result<Vec<Due>> {
         let (overdue, rest): (Vec<Due>, Vec<Due>) = batch.iter().partition(|due| due.misfire.is_over(due.due_at, now));
         if overdue.is_empty() {
             return Ok(rest);
         }
         let expired = self.parts.store.expire_under(fence, self.pauses.count(), &overdue);
-        let expired = expired.inspect_err(|_| self.ahead.put_back(&batch))?;
-        let Some(expired) = self.ruled(expired, &batch, passed) else { return Ok(Vec::new()) };
+        let expired = expired.inspect_err(|_| self.ahead.put_back(batch))?;
+        let Some(expired) = self.ruled(expired, batch, passed) else { return Ok(Vec::new()) };
         for id in expired {
             log::info!("task {id} has expired: it was due longer ago than its misfire policy allows");
         }

@@ -1,6 +1,6 @@
 //! Dead letters as people ask for them, and what retention has removed.
 
-use crate::domain::Timestamp;
+use crate::domain::{TaskId, Timestamp};
 
 /// A dead letter without its record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,9 @@ impl From<BuriedRow> for Buried {
         }
     }
 }
+
+/// A place in the order in which finished tasks are removed: when one ended, and its id.
+pub type Ended = (Timestamp, TaskId);
 
 /// What one batch of retention has removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

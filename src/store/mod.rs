@@ -27,7 +27,7 @@ use std::time::Duration;
 use crate::domain::figures::Minute;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, Pause, Pauses, State, Task, TaskId, Timestamp};
 
-pub use buried::{Buried, Removed};
+pub use buried::{Buried, Ended, Removed};
 pub use changing::*;
 pub use error::StoreError;
 pub use filter::{Filter, Matching, Page, Place};
@@ -118,8 +118,8 @@ pub trait Store: Send + Sync + 'static {
     fn stopped(&self, topic_id: &str) -> Result<Vec<StoppedPartition>>;
     /// Has a topic read from these offsets on, whatever was ingested and whatever was stopped: for an operator.
     fn set_offsets(&self, positions: &Positions) -> Result<()>;
-    /// Dead letters that were not published to their topic yet, the oldest first, with their numbers: as many as fit into
-    /// memory well, of each no more than one byte beyond [`crate::domain::limits::LETTER_BYTES_MAX`].
+    /// Dead letters that were not published to their topic yet nor submitted again, the oldest first, with their numbers: as many
+    /// as fit into memory well, of each no more than one byte beyond [`crate::domain::limits::LETTER_BYTES_MAX`].
     fn unpublished(&self, limit: usize) -> Result<Vec<(i64, DeadLetter)>>;
     /// These dead letters are in their topic.
     fn mark_published(&self, letters: &[i64]) -> Result<()>;
@@ -165,6 +165,8 @@ pub trait Store: Send + Sync + 'static {
     /// Parks what matches one of the pauses in force and is still scheduled as expected: it is due at the end of time until it
     /// is let go. The ids of all that match: who claims leaves them out, whatever their rows say now.
     fn park(&self, fence: Fence, pauses: &Pauses, batch: &[Due]) -> Result<Ruled<Vec<TaskId>>>;
+    /// Most tasks of one [`Store::park`].
+    fn parks(&self) -> usize;
     /// Lets some go that wait for the end of a pause that is being resumed, the oldest first (and no more than fit into a short
     /// transaction). Nothing is parked for such a pause, so each step may go on where the one before it has ended.
     fn let_go(&self, fence: Fence, pauses: i64, step: &Step) -> Result<Ruled<LetGo>>;
@@ -182,7 +184,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Removes what is older than `kept` by the database's clock, the oldest first, at most `limit` of it and few enough to hold
     /// nobody up: finished tasks (never an `unknown` one) with their attempts and tags, and dead letters that were replayed.
-    fn remove(&self, kept: Duration, limit: usize) -> Result<Removed>;
+    fn remove(&self, kept: Duration, limit: usize) -> Result<Removed> {
+        Ok(self.remove_after(None, kept, limit)?.0)
+    }
+    /// The same, of the tasks only those that ended after `after`: where the last of a batch stood, which is told beside what was
+    /// removed (`after` itself where none was). What lies before it is not looked at: outcomes may come late, so that a
+    /// sweep begins without it now and then.
+    fn remove_after(&self, after: Option<Ended>, kept: Duration, limit: usize) -> Result<(Removed, Option<Ended>)>;
 
     // What people ask for.
 

@@ -105,6 +105,7 @@ macro_rules! suite {
                 what_is_parked_is_shown_as_it_is_really_due,
                 only_what_is_still_as_expected_is_parked,
                 the_same_pause_again_is_the_same,
+                only_what_changes_something_is_counted,
                 resumed_again_the_new_pace_counts,
                 the_oldest_is_let_go_first_and_with_the_last_the_pause_is_gone,
                 a_step_goes_on_where_the_last_has_ended_and_the_last_from_the_oldest_on,
@@ -240,6 +241,8 @@ macro_rules! suite {
             suite!(@ $store retention:
                 only_what_has_been_finished_long_enough_is_removed,
                 the_oldest_goes_first_and_no_more_than_asked_for,
+                a_batch_goes_on_where_the_last_has_ended,
+                one_that_cannot_be_read_goes_with_the_others,
                 a_batch_is_bounded_whatever_is_asked_for,
                 an_id_is_free_again_when_its_task_is_removed,
                 what_is_revived_is_not_removed,

@@ -164,6 +164,22 @@ pub fn the_same_pause_again_is_the_same(fixture: &Fixture) {
     assert_eq!(store.pauses().unwrap().all, [first, whole, empty]);
 }
 
+pub fn only_what_changes_something_is_counted(fixture: &Fixture) {
+    let store = fixture.store();
+    let count = || store.pauses().unwrap().count;
+    let paused = pause(store, Some(&label(1)));
+    assert_eq!(count(), 1);
+    pause(store, Some(&label(1)));
+    assert_eq!(store.resume(paused.id + 1, None).unwrap(), None);
+    assert_eq!(count(), 1, "it was paused already");
+    for (per_second, expected) in [(Some(7), 2), (Some(7), 2), (None, 3), (None, 3)] {
+        let resumed = store.resume(paused.id, per_second).unwrap().unwrap();
+        assert_eq!((resumed.per_second, count()), (per_second, expected));
+    }
+    pause(store, Some(&label(1)));
+    assert_eq!(count(), 4, "paused again");
+}
+
 pub fn resumed_again_the_new_pace_counts(fixture: &Fixture) {
     let store = fixture.store();
     let paused = pause(store, None);

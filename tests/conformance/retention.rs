@@ -82,6 +82,32 @@ pub fn the_oldest_goes_first_and_no_more_than_asked_for(fixture: &Fixture) {
     assert_eq!((left(), fixture.counts()), (vec![], vec![]));
 }
 
+pub fn a_batch_goes_on_where_the_last_has_ended(fixture: &Fixture) {
+    ended(fixture, 0..5, Duration::from_secs(1));
+    let store = fixture.store();
+    let left = || (0..5).filter(|n| store.find(id(*n)).unwrap().is_some()).collect::<Vec<_>>();
+    let place = |n: u64| Some((BASE.plus(Duration::from_secs(n)), id(u128::from(n))));
+    // As if the first two had been settled late.
+    assert_eq!(store.remove_after(place(1), HOUR, 2).unwrap(), (removed(2, true), place(3)));
+    assert_eq!(left(), [0, 1, 4]);
+    assert_eq!(store.remove_after(place(3), HOUR, 2).unwrap(), (removed(1, false), place(4)));
+    assert_eq!(store.remove_after(place(4), HOUR, 2).unwrap(), (removed(0, false), place(4)), "it has got so far");
+    assert_eq!(store.remove_after(None, HOUR, 3).unwrap(), (removed(2, false), place(1)));
+    assert_eq!((left(), fixture.counts()), (vec![], vec![]));
+}
+
+pub fn one_that_cannot_be_read_goes_with_the_others(fixture: &Fixture) {
+    ended(fixture, 0..4, Duration::from_secs(1));
+    let broken = |column: &str, n: u64| {
+        let at = BASE.plus(Duration::from_secs(n)).micros();
+        format!("UPDATE task_history SET {column} = '{{\"broken\"' WHERE finished_at = {at}")
+    };
+    let count = "SELECT count(*) AS number FROM task_history".to_owned();
+    assert_eq!(fixture.sql(&[broken("target", 0), broken("labels", 2), count]), Some(4));
+    assert_eq!(fixture.store().remove(HOUR, 9).unwrap(), removed(4, false));
+    assert_eq!(fixture.counts(), []);
+}
+
 pub fn a_batch_is_bounded_whatever_is_asked_for(fixture: &Fixture) {
     ended(fixture, 0..700, Duration::ZERO);
     let (mut rounds, mut all) = (0, 0);

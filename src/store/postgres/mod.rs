@@ -51,7 +51,7 @@ use super::records::{
     NewGeneration, Order, Paused, Positions, Recovered, Report, Reported, Resolution, Ruled, Settled, Settlement,
     StartRecord, Step, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
 };
-use super::{Buried, Hear, Removed, Result, Store, StoreError, limit_of};
+use super::{Buried, Ended, Hear, Removed, Result, Store, StoreError, limit_of};
 use crate::domain::figures::Minute;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, Pause, Pauses, State, Task, TaskId, Timestamp};
 
@@ -330,6 +330,10 @@ impl Store for PostgresStore {
         self.connections.write(|c| parking::park(c, fence, pauses, batch))
     }
 
+    fn parks(&self) -> usize {
+        parking::PARK_MAX
+    }
+
     fn let_go(&self, fence: Fence, pauses: i64, step: &Step) -> Result<Ruled<LetGo>> {
         self.connections.write(|c| parking::let_go(c, fence, pauses, step))
     }
@@ -446,8 +450,8 @@ impl Store for PostgresStore {
         self.connections.visit(|c| dead_letters::mark_replayed(c, id))
     }
 
-    fn remove(&self, kept: Duration, limit: usize) -> Result<Removed> {
+    fn remove_after(&self, after: Option<Ended>, kept: Duration, limit: usize) -> Result<(Removed, Option<Ended>)> {
         // Not from the actors' pool: they never wait for it.
-        self.connections.change(|c| retention::remove(c, self.writer(Stream::Retention), kept, limit_of(limit)))
+        self.connections.change(|c| retention::remove(c, self.writer(Stream::Retention), after, kept, limit_of(limit)))
     }
 }

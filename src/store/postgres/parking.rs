@@ -19,6 +19,9 @@ use crate::store::{Fence, LetGo, Result, Ruled, Step, limit_of};
 /// Most tasks that one transaction lets go: each writes all indexes of its row, and a claim may wait for it.
 const LET_GO_MAX: usize = 500;
 
+/// Most tasks of one transaction: it holds the fence.
+pub const PARK_MAX: usize = 500;
+
 /// Of several pauses that a task matches it waits for the first. A row that an older program has left is taken over. Its labels
 /// are read once for all pauses (OFFSET 0: or they would be once for each).
 struct Park;

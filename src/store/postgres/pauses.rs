@@ -22,6 +22,25 @@ impl Words for Count {
     type Row = ();
 }
 
+struct Hold;
+
+impl Words for Hold {
+    const SQL: &'static str = "SELECT pauses FROM master_fence FOR NO KEY UPDATE";
+    type Row = BigInt;
+}
+
+/// Waits for the claim under way, whether or not something is to be changed: the fence comes before all other rows.
+fn hold(c: &mut PgConnection) -> Result<()> {
+    statement::<Hold, Value<'_>>(&[]).get_result::<i64>(c)?;
+    Ok(())
+}
+
+/// The pauses are others now: a master reads them again, and nothing is claimed before that.
+fn count(c: &mut PgConnection) -> Result<()> {
+    statement::<Count, Value<'_>>(&[]).execute(c)?;
+    Ok(())
+}
+
 struct Same;
 
 impl Words for Same {
@@ -63,7 +82,7 @@ impl Words for Begin {
 
 /// Pauses everything, or what has this label.
 pub fn pause(c: &mut PgConnection, label: Option<&(String, String)>, reason: Option<&str>) -> Result<Paused> {
-    statement::<Count, Value<'_>>(&[]).execute(c)?;
+    hold(c)?;
     let (name, value) = label.map(|(name, value)| (name.as_str(), value.as_str())).unzip();
     let (name, value, reason) = (Value::MaybeText(name), Value::MaybeText(value), Value::MaybeText(reason));
     let same: Option<PauseRow> = statement::<Same, _>(&[name.clone(), value.clone()]).get_result(c).optional()?;
@@ -71,14 +90,23 @@ pub fn pause(c: &mut PgConnection, label: Option<&(String, String)>, reason: Opt
         if known.is_in_force() {
             return Ok(Paused::Known(known));
         }
+        count(c)?;
         let again: PauseRow = statement::<Again, _>(&[reason, Value::Int(known.id)]).get_result(c)?;
         return Ok(Paused::Known(read(again)));
     }
     if statement::<Standing, Value<'_>>(&[]).get_result::<i64>(c)? >= PAUSES_MAX {
         return Ok(Paused::Full);
     }
+    count(c)?;
     let new: PauseRow = statement::<Begin, _>(&[name, value, reason]).get_result(c)?;
     Ok(Paused::New(read(new)))
+}
+
+struct One;
+
+impl Words for One {
+    const SQL: &'static str = concat!("SELECT ", pause_columns!(), " FROM pause WHERE seq = ?");
+    type Row = PauseColumns;
 }
 
 struct Resume;
@@ -93,10 +121,16 @@ impl Words for Resume {
 
 /// Lets what waits for its end go.
 pub fn resume(c: &mut PgConnection, pause: i64, per_second: Option<u32>) -> Result<Option<Pause>> {
-    statement::<Count, Value<'_>>(&[]).execute(c)?;
+    hold(c)?;
+    let known: Option<PauseRow> = statement::<One, _>(&[Value::Int(pause)]).get_result(c).optional()?;
+    let Some(known) = known.map(read) else { return Ok(None) };
+    if !known.is_in_force() && known.per_second == per_second {
+        return Ok(Some(known));
+    }
     let values = [Value::MaybeInt(per_second.map(i64::from)), Value::Int(pause)];
-    let resumed: Option<PauseRow> = statement::<Resume, _>(&values).get_result(c).optional()?;
-    Ok(resumed.map(read))
+    count(c)?;
+    let resumed: PauseRow = statement::<Resume, _>(&values).get_result(c)?;
+    Ok(Some(read(resumed)))
 }
 
 struct All;

@@ -49,7 +49,7 @@ use super::records::{
     NewGeneration, Order, Paused, Positions, Recovered, Report, Reported, Resolution, Ruled, Settled, Settlement,
     Standing, StartRecord, Step, StoppedPartition, Stretch, TakeOver, Term, UnseenCancel,
 };
-use super::{Buried, Hear, Removed, Result, Store, limit_of, removal};
+use super::{Buried, Ended, Hear, Removed, Result, Store, limit_of, removal};
 use crate::clock::Clock;
 use crate::domain::figures::Minute;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, Pause, Pauses, State, Task, TaskId, Timestamp};
@@ -254,6 +254,10 @@ impl Store for SqliteStore {
         self.connections.write(|c| parking::park(c, fence, pauses, batch))
     }
 
+    fn parks(&self) -> usize {
+        parking::PARK_MAX
+    }
+
     fn let_go(&self, fence: Fence, pauses: i64, step: &Step) -> Result<Ruled<LetGo>> {
         self.connections.write(|c| parking::let_go(c, fence, pauses, step))
     }
@@ -351,19 +355,20 @@ impl Store for SqliteStore {
         self.connections.write(|c| dead_letters::mark_replayed(c, id, self.clock.wall()))
     }
 
-    fn remove(&self, kept: Duration, limit: usize) -> Result<Removed> {
+    fn remove_after(&self, after: Option<Ended>, kept: Duration, limit: usize) -> Result<(Removed, Option<Ended>)> {
         let until = self.clock.wall().minus(kept);
         let (limit, letters) = (limit_of(limit).min(retention::TASKS_MAX), limit_of(limit).min(removal::LETTERS_MAX));
         let (old, old_letters) = self
             .connections
-            .visit(|c| Ok((retention::old(c, until, limit)?, retention::old_letters(c, until, letters)?)))?;
+            .visit(|c| Ok((retention::old(c, after, until, limit)?, retention::old_letters(c, until, letters)?)))?;
         if old.is_empty() && old_letters.is_empty() {
-            return Ok(Removed::default());
+            return Ok((Removed::default(), after));
         }
         let more = limit_of(old.len()) >= limit || limit_of(old_letters.len()) >= letters;
+        let reached = removal::last(&old).or(after);
         self.connections.write(|c| {
             let tasks = retention::remove(c, old, until)?;
-            Ok(Removed { tasks, dead_letters: retention::remove_letters(c, &old_letters)?, more })
+            Ok((Removed { tasks, dead_letters: retention::remove_letters(c, &old_letters)?, more }, reached))
         })
     }
 }

@@ -16,6 +16,9 @@ use crate::store::{Fence, LetGo, Result, Ruled, Step, limit_of};
 /// Most tasks that one transaction lets go: everybody else who writes waits for it.
 const LET_GO_MAX: usize = 200;
 
+/// Most tasks of one that parks.
+pub const PARK_MAX: usize = 200;
+
 struct Labels;
 
 impl Words for Labels {

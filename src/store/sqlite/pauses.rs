@@ -23,6 +23,12 @@ impl Words for Count {
     type Row = ();
 }
 
+/// The pauses are others now: a master reads them again, and nothing is claimed before that.
+fn count(c: &mut SqliteConnection) -> Result<()> {
+    statement::<Count, Value<'_>>(&[]).execute(c)?;
+    Ok(())
+}
+
 struct Same;
 
 impl Words for Same {
@@ -56,7 +62,6 @@ pub fn pause(
     reason: Option<&str>,
     now: Timestamp,
 ) -> Result<Paused> {
-    statement::<Count, Value<'_>>(&[]).execute(c)?;
     let (name, value) = label.map(|(name, value)| (name.as_str(), value.as_str())).unzip();
     let (name, value) = (Value::MaybeText(name), Value::MaybeText(value));
     let (reason, now) = (Value::MaybeText(reason), Value::Int(now.micros()));
@@ -65,14 +70,23 @@ pub fn pause(
         if known.is_in_force() {
             return Ok(Paused::Known(known));
         }
+        count(c)?;
         let again: PauseRow = statement::<Again, _>(&[now, reason, Value::Int(known.id)]).get_result(c)?;
         return Ok(Paused::Known(read(again)));
     }
     if pause_table::table.count().get_result::<i64>(c)? >= PAUSES_MAX {
         return Ok(Paused::Full);
     }
+    count(c)?;
     let new: PauseRow = statement::<Begin, _>(&[name, value, reason, now]).get_result(c)?;
     Ok(Paused::New(read(new)))
+}
+
+struct One;
+
+impl Words for One {
+    const SQL: &'static str = concat!("SELECT ", pause_columns!(), " FROM pause WHERE seq = ?");
+    type Row = PauseColumns;
 }
 
 struct Resume;
@@ -87,10 +101,15 @@ impl Words for Resume {
 
 /// Lets what waits for its end go.
 pub fn resume(c: &mut SqliteConnection, pause: i64, per_second: Option<u32>, now: Timestamp) -> Result<Option<Pause>> {
-    statement::<Count, Value<'_>>(&[]).execute(c)?;
+    let known: Option<PauseRow> = statement::<One, _>(&[Value::Int(pause)]).get_result(c).optional()?;
+    let Some(known) = known.map(read) else { return Ok(None) };
+    if !known.is_in_force() && known.per_second == per_second {
+        return Ok(Some(known));
+    }
     let values = [Value::Int(now.micros()), Value::MaybeInt(per_second.map(i64::from)), Value::Int(pause)];
-    let resumed: Option<PauseRow> = statement::<Resume, _>(&values).get_result(c).optional()?;
-    Ok(resumed.map(read))
+    count(c)?;
+    let resumed: PauseRow = statement::<Resume, _>(&values).get_result(c)?;
+    Ok(Some(read(resumed)))
 }
 
 /// All pauses, and the number of their changes, on one snapshot.

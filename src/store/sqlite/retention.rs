@@ -8,10 +8,10 @@ use diesel::sqlite::SqliteConnection;
 use super::counts;
 use super::value::Value;
 use crate::domain::Timestamp;
-use crate::store::Result;
 use crate::store::counts::Deltas;
-use crate::store::removal::{GoneRow, left};
+use crate::store::removal::{FIRST, GoneRow, left};
 use crate::store::statement::{Words, statement};
+use crate::store::{Ended, Result};
 
 /// Most tasks of a batch: so long the writer is held.
 pub const TASKS_MAX: i64 = 100;
@@ -19,14 +19,16 @@ pub const TASKS_MAX: i64 = 100;
 struct Old;
 
 impl Words for Old {
-    const SQL: &'static str = "SELECT id, state, created_at, target, labels FROM task_history \
-        WHERE state <> 4 AND finished_at < ? ORDER BY finished_at, id LIMIT ?";
-    type Row = (Binary, SmallInt, BigInt, Text, Text);
+    const SQL: &'static str = "SELECT id, state, created_at, target, labels, finished_at FROM task_history \
+        WHERE state <> 4 AND (finished_at, id) > (?, ?) AND finished_at < ? ORDER BY finished_at, id LIMIT ?";
+    type Row = (Binary, SmallInt, BigInt, Text, Text, BigInt);
 }
 
-/// The oldest tasks that ended before `until`, as they stand now.
-pub fn old(c: &mut SqliteConnection, until: Timestamp, limit: i64) -> Result<Vec<GoneRow>> {
-    Ok(statement::<Old, _>(&[Value::Int(until.micros()), Value::Int(limit)]).load(c)?)
+/// The oldest tasks that ended after `after` and before `until`, as they stand now.
+pub fn old(c: &mut SqliteConnection, after: Option<Ended>, until: Timestamp, limit: i64) -> Result<Vec<GoneRow>> {
+    let (at, id) = after.unwrap_or(FIRST);
+    let (at, id) = (Value::Int(at.micros()), Value::Blob(id.0.as_bytes()));
+    Ok(statement::<Old, _>(&[at, id, Value::Int(until.micros()), Value::Int(limit)]).load(c)?)
 }
 
 /// As it was seen: what somebody has moved meanwhile is his.
@@ -66,7 +68,7 @@ pub fn remove(c: &mut SqliteConnection, mut old: Vec<GoneRow>, until: Timestamp)
     let mut stood = stands.into_iter();
     old.retain(|_| stood.next().unwrap_or(false));
     let mut deltas = Deltas::default();
-    let tags = left(&old, &mut deltas)?;
+    let tags = left(&old, &mut deltas);
     for ((tag, created_at), id) in tags.names.iter().zip(&tags.created_at).zip(&tags.ids) {
         let values = [Value::Text(tag), Value::Int(*created_at), Value::Blob(id.0.as_bytes())];
         statement::<RemoveTag, _>(&values).execute(c)?;
