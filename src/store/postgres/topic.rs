@@ -71,7 +71,8 @@ struct Unpublished;
 impl Words for Unpublished {
     const SQL: &'static str = "SELECT seq, origin, reason, substr(record, 1, ?) FROM \
         (SELECT seq, origin, reason, record, sum(octet_length(record)) OVER (ORDER BY seq) - octet_length(record) AS before \
-        FROM (SELECT seq, origin, reason, record FROM dead_letter WHERE NOT published ORDER BY seq LIMIT ?) AS oldest) \
+        FROM (SELECT seq, origin, reason, record FROM dead_letter WHERE NOT published AND replayed_at IS NULL \
+        ORDER BY seq LIMIT ?) AS oldest) \
         AS counted WHERE before <= ? ORDER BY seq";
     type Row = (BigInt, Text, Text, Binary);
 }

@@ -64,7 +64,8 @@ struct Unpublished;
 impl Words for Unpublished {
     const SQL: &'static str = "SELECT seq, origin, reason, coalesce(substr(record, 1, ?), x'') FROM \
         (SELECT seq, origin, reason, record, sum(length(record)) OVER (ORDER BY seq) - length(record) AS before \
-        FROM (SELECT seq, origin, reason, record FROM dead_letter WHERE NOT published ORDER BY seq LIMIT ?) AS oldest) \
+        FROM (SELECT seq, origin, reason, record FROM dead_letter WHERE NOT published AND replayed_at IS NULL \
+        ORDER BY seq LIMIT ?) AS oldest) \
         AS counted WHERE before <= ? ORDER BY seq";
     type Row = (BigInt, Text, Text, Binary);
 }
