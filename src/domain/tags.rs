@@ -62,7 +62,9 @@ pub fn checked_address(text: &str) -> Option<String> {
                 !host.is_empty() && !host.contains(['/', '\\', '?', '#', '@', ' ']) && !host.contains(char::is_control);
             let url = Url::parse(&format!("http://{host}/")).ok().filter(|_| plain)?;
             let fits = url.host_str().is_some_and(|host| host.len() <= HOST_BYTES_MAX);
-            fits.then(|| format!("http:{}", host_and_port(&url)))
+            let asked = host_and_port(&url);
+            // What was written stays: it is not HTTP's own port where the scheme is HTTPS.
+            fits.then(|| if writes_port_80(host) { format!("http:{asked}:80") } else { format!("http:{asked}") })
         }
         ("kafka", place) => {
             let (cluster, topic) =
@@ -72,6 +74,16 @@ pub fn checked_address(text: &str) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// HTTP's own port, which `url` drops. With HTTPS's scheme it does not.
+fn writes_port_80(host: &str) -> bool {
+    Url::parse(&format!("https://{host}/")).is_ok_and(|url| url.port() == Some(80))
+}
+
+/// What else an address means: with `:80` also a task whose scheme that is the port of, told without it.
+pub fn without_own_port(address: &str) -> Option<&str> {
+    address.strip_suffix(":80").filter(|rest| rest.starts_with("http:"))
 }
 
 /// Longer ones are no names of hosts. A tag must fit into an index, whatever a URL says.
@@ -123,6 +135,15 @@ mod tests {
     }
 
     #[test]
+    fn a_port_that_is_one_schemes_own_is_found_with_both() {
+        let asked = checked_address("http:h:80").unwrap();
+        assert_eq!((address(&http("https://h:80/")), without_own_port(&asked)), (asked.clone(), Some("http:h")));
+        for other in ["http:h", "http:h:8080", "http:[::80]", "kafka:80", "log"] {
+            assert_eq!(without_own_port(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn a_host_of_any_length_makes_a_short_tag() {
         let tag = address(&http(&format!("http://{}.example:81/", "a".repeat(5_000))));
         assert_eq!(tag, format!("http:{}:81", "a".repeat(HOST_BYTES_MAX)));
@@ -132,7 +153,10 @@ mod tests {
     fn addresses_are_checked_and_written_alike() {
         for (given, is) in [
             ("http:Hooks.Example.org", "http:hooks.example.org"),
-            ("http:h:80", "http:h"),
+            ("http:h:80", "http:h:80"),
+            ("http:H:0080", "http:h:80"),
+            ("http:[::80]", "http:[::80]"),
+            ("http:h:443", "http:h:443"),
             ("http:h:9000", "http:h:9000"),
             ("http:[::1]:9000", "http:[::1]:9000"),
             ("kafka:orders", "kafka:orders"),

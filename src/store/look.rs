@@ -89,6 +89,22 @@ struct Look<'a> {
 
 /// The tasks that match, the newest first.
 pub fn matching<L: Looker>(looker: &mut L, filter: &Filter) -> Result<Matching> {
+    let as_asked = one_address(looker, filter)?;
+    let Some(other) = filter.target.as_deref().and_then(tags::without_own_port) else { return Ok(as_asked) };
+    let other = one_address(looker, &Filter { target: Some(other.to_owned()), ..filter.clone() })?;
+    Ok(together(as_asked, other, filter.limit))
+}
+
+/// What two looks of one filter have found, as far as both have gone.
+fn together(one: Matching, other: Matching, limit: usize) -> Matching {
+    let until = one.next.max(other.next);
+    let mut tasks = [one.tasks, other.tasks].concat();
+    tasks.retain(|task| until.is_none_or(|until| *task >= until));
+    tasks.sort_unstable_by(|a, b| b.cmp(a));
+    page(tasks, limit, until)
+}
+
+fn one_address<L: Looker>(looker: &mut L, filter: &Filter) -> Result<Matching> {
     let look = Look::of(filter);
     if filter.limit == 0 || look.span.low >= look.span.high {
         return Ok(Matching { tasks: Vec::new(), next: None });

@@ -74,10 +74,16 @@ fn filled(fixture: &Fixture) -> Vec<Task> {
     tasks
 }
 
+/// As it is told, or as it may be asked for.
+fn is_at(task: &Task, target: &str) -> bool {
+    let address = tags::address(&task.spec.target);
+    address == target || tags::without_own_port(target) == Some(&address)
+}
+
 fn shows(filter: &Filter, task: &Task) -> bool {
     filter.state.is_none_or(|state| task.state == state)
         && filter.labels.iter().all(|(name, value)| task.spec.labels.get(name) == Some(value))
-        && filter.target.as_ref().is_none_or(|target| tags::address(&task.spec.target) == *target)
+        && filter.target.as_ref().is_none_or(|target| is_at(task, target))
         && filter.from.is_none_or(|from| task.created_at >= from)
         && filter.to.is_none_or(|to| task.created_at < to)
 }
