@@ -19,7 +19,7 @@ use futures_util::stream;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::sleep;
 
 use super::batch::{self, CHUNK_TASKS, Results};
 use super::body::{BodyReader, Pieces, Room};
@@ -219,28 +219,30 @@ impl Incoming {
     /// The documents of the next moment, with the room that they take: some, unless it has ended.
     async fn chunk(&mut self, bodies: &BodyReader) -> (Vec<Bytes>, Option<OwnedSemaphorePermit>) {
         let (mut documents, mut bytes) = (Vec::new(), 0);
-        let mut late = Instant::now() + bodies.timeout();
-        let mut gathered = None;
+        let (late, gathered, mut any) = (sleep(bodies.timeout()), sleep(GATHER), false);
+        tokio::pin!(late, gathered);
         while self.end.is_none() {
             bytes += self.take_lines(&mut documents);
             if documents.is_empty() {
                 // Lines with nothing in them.
                 drop(self.room.split(std::mem::take(&mut bytes)));
-            } else if gathered.is_none() {
+            } else if !any {
+                any = true;
                 // Counted from the first document on. Only by one does a caller get more time, whatever else comes in.
-                let now = Instant::now();
-                (gathered, late) = (Some(now + GATHER), now + bodies.timeout());
+                gathered.set(sleep(GATHER));
+                late.set(sleep(bodies.timeout()));
             }
             if documents.len() >= CHUNK_TASKS || self.end.is_some() {
                 break;
             }
             let more = tokio::select! {
                 biased;
-                more = timeout_at(late, self.take_in()) => more,
+                more = self.take_in() => more,
                 // What waits for room must not keep that of what could be published.
-                () = sleep_until(gathered.unwrap_or(late)), if gathered.is_some() => break,
+                () = &mut gathered, if any => break,
+                () = &mut late => Err(bodies.late(&self.room)),
             };
-            match more.unwrap_or_else(|_| Err(bodies.late(&self.room))) {
+            match more {
                 Ok(true) => {}
                 Ok(false) => {
                     self.end = Some(Ok(()));
