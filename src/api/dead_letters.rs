@@ -155,7 +155,7 @@ pub async fn replay(
     match api.ask(move |store| store.mark_replayed(id)).await {
         Ok(true) => log::info!("{InLog}dead letter {id} was submitted again as task {task}"),
         Ok(false) => {
-            log::info!("{InLog}dead letter {id} is task {task} by now, and another caller has replayed it too")
+            log::info!("{InLog}dead letter {id} is task {task} by now, and another caller has replayed it too");
         }
         Err(problem) => log::warn!("{InLog}dead letter {id} is task {task} by now and not marked so: {problem}"),
     }

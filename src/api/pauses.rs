@@ -78,18 +78,14 @@ pub async fn pause(
         let about = pause.about();
         Ok(PauseView::all(store, vec![pause])?.pop().map(|view| (view, is_new, about)))
     });
-    match paused.await? {
-        Some((view, is_new, about)) => {
-            log::info!("{InLog}pause {}: {about} are not claimed from now on", view.id);
-            let mut answer = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
-            Ok(answer.json(view))
-        }
-        None => {
-            let detail =
-                format!("there are {PAUSES_MAX} pauses already; resume one, or wait until one that is resumed is gone");
-            Err(Problem::new(Kind::Unavailable, detail))
-        }
-    }
+    let Some((view, is_new, about)) = paused.await? else {
+        let detail =
+            format!("there are {PAUSES_MAX} pauses already; resume one, or wait until one that is resumed is gone");
+        return Err(Problem::new(Kind::Unavailable, detail));
+    };
+    log::info!("{InLog}pause {}: {about} are not claimed from now on", view.id);
+    let mut answer = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
+    Ok(answer.json(view))
 }
 
 /// `GET /v1/pauses`.
