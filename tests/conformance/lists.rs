@@ -35,7 +35,11 @@ fn mixed(number: u64) -> NewTask {
         0 => Target::Log,
         1 => Target::Kafka(KafkaTarget { cluster: None, topic: "t".to_owned(), key: None, headers: [].into() }),
         n => Target::Http(HttpTarget {
-            url: format!("https://Host{n}.example:9{n}/a"),
+            url: match (n, number % 2) {
+                (4, 0) => "http://Host4.example:80/a".to_owned(),
+                (4, _) => "https://Host4.example:80/a".to_owned(),
+                _ => format!("https://Host{n}.example:9{n}/a"),
+            },
             method: "POST".to_owned(),
             headers: [].into(),
         }),
@@ -116,8 +120,9 @@ fn filters(tasks: &[Task]) -> Vec<Filter> {
     let states = State::ALL.map(|state| Filter { state: Some(state), ..Filter::default() });
     let labels = [("kind", "third"), ("kind", "other"), ("few", "yes"), ("a", "b=c"), ("a=b", "c"), ("none", "x")]
         .map(|label| Filter { labels: labels(&[label]), ..Filter::default() });
-    let targets = ["log", "kafka:t", "http:host2.example:92", "http:host3.example:93", "http:nowhere"]
-        .map(|target| Filter { target: Some(target.to_owned()), ..Filter::default() });
+    let targets =
+        ["log", "kafka:t", "http:host2.example:92", "http:host4.example", "http:host4.example:80", "http:nowhere"]
+            .map(|target| Filter { target: Some(target.to_owned()), ..Filter::default() });
     let times = [
         Filter { from: Some(tasks[200].created_at), ..Filter::default() },
         Filter { to: Some(tasks[100].created_at), ..Filter::default() },

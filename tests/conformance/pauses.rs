@@ -54,7 +54,9 @@ fn let_go(fixture: &Fixture, fence: Fence, pause: &Pause, limit: usize) -> LetGo
 
 fn let_go_after(fixture: &Fixture, fence: Fence, step: Step) -> LetGo {
     let count = fixture.store().pauses().unwrap().count;
-    done(fixture.store().let_go(fence, count, &step).unwrap())
+    let mut gone = done(fixture.store().let_go(fence, count, &step).unwrap());
+    gone.tasks.sort_by_key(Due::key);
+    gone
 }
 
 fn done<T: std::fmt::Debug>(ruled: Ruled<T>) -> T {
@@ -410,7 +412,7 @@ fn a_pause_waits_for_the_claim_under_way() {
     std::thread::scope(|scope| {
         let pausing = scope.spawn(|| store.pause(None, None).unwrap());
         until("the pause waits", || {
-            let waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE master_fence SET pauses%'";
+            let waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%master_fence FOR NO KEY UPDATE'";
             (diesel::RunQueryDsl::execute(diesel::sql_query(waits), &mut look).unwrap() > 0).then_some(())
         });
         assert!(!pausing.is_finished());
