@@ -14,12 +14,12 @@ use serde::Serialize;
 use serde::de::{Deserializer as _, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::ApiState;
 use super::body::BodyReader;
 use super::known::KnownIds;
 use super::problem::{Kind, Problem};
 use super::request_id::{self, InLog};
 use super::submission::{self, Accepted};
-use super::{ApiState, lines};
 use crate::domain::kafka_topics::KafkaTopics;
 use crate::domain::limits::{BATCH_BYTES_MAX, BATCH_TASKS_MAX, SUBMISSION_BYTES_MAX};
 use crate::domain::{Invalid, TaskId, Timestamp};
@@ -33,7 +33,7 @@ const ALLOWED: &str = "a JSON array of tasks, or one task per line";
 /// One for each document, in their order.
 pub type Results = Vec<Result<Accepted, Problem>>;
 
-/// `POST /v1/tasks/batch`.
+/// `POST /v1/tasks/batch`, read as a whole and answered as a whole.
 pub async fn submit(
     api: web::Data<ApiState>,
     bodies: web::Data<BodyReader>,
@@ -42,9 +42,6 @@ pub async fn submit(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     submission::refuse_while_stopping(&api)?;
-    if lines::are_asked_for(&request) {
-        return lines::answer(lines::Caller { api, known, bodies }, &request, payload);
-    }
     let (at, trace) = (api.database_clock.at_latest(), submission::trace_parent(&request));
     let items = items(&bodies, &request, payload).await;
     let items = items.inspect_err(|_| submission::count(&api, "invalid", 1))?;

@@ -41,7 +41,7 @@ const CHUNKS_AT_ONCE: usize = 4;
 const INLINE_BYTES_MAX: usize = 128 * 1024;
 
 /// The request sends lines and reads lines.
-pub fn are_asked_for(request: &HttpRequest) -> bool {
+fn are_asked_for(request: &HttpRequest) -> bool {
     let names = |name: HeaderName| {
         let values = request.headers().get_all(name).filter_map(|value| value.to_str().ok());
         values
@@ -51,21 +51,36 @@ pub fn are_asked_for(request: &HttpRequest) -> bool {
     names(CONTENT_TYPE) && names(ACCEPT)
 }
 
+/// `POST /v1/tasks/batch`: line by line for those who ask for it.
+pub async fn submit(
+    api: web::Data<ApiState>,
+    bodies: web::Data<BodyReader>,
+    known: web::Data<KnownIds>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    if !are_asked_for(&request) {
+        return batch::submit(api, bodies, known, request, payload).await;
+    }
+    submission::refuse_while_stopping(&api)?;
+    answer(Caller { api, known, bodies }, &request, payload)
+}
+
 /// Whom the lines go to, and by which ways.
-pub struct Caller {
+struct Caller {
     /// The API.
-    pub api: web::Data<ApiState>,
+    api: web::Data<ApiState>,
     /// What is stored already.
-    pub known: web::Data<KnownIds>,
+    known: web::Data<KnownIds>,
     /// Room for what comes in.
-    pub bodies: web::Data<BodyReader>,
+    bodies: web::Data<BodyReader>,
 }
 
 /// Begins to read and to answer.
 ///
 /// # Errors
 /// The request is refused before a line of it is read.
-pub fn answer(caller: Caller, request: &HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
+fn answer(caller: Caller, request: &HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
     batch::refuse_key(request)?;
     let pieces = Pieces::new(request, payload, BATCH_BYTES_MAX)?;
     let (answers, mut parts) = mpsc::unbounded_channel();

@@ -137,7 +137,7 @@ fn routes(config: &mut web::ServiceConfig, shared: Shared) {
         .app_data(shared.page)
         .app_data(shared.scrape)
         .service(reading(web::resource("/v1/tasks"), list::list).route(web::post().to(tasks::submit)))
-        .service(web::resource(browser::BATCH_PATH).route(web::post().to(batch::submit)))
+        .service(web::resource(browser::BATCH_PATH).route(web::post().to(lines::submit)))
         .service(web::resource(operations::PATH).route(web::post().to(operations::operate)))
         .service(
             reading(web::resource("/v1/tasks/{id}"), tasks::get)

@@ -18,8 +18,8 @@ pub const GROUP: Group =
 
 const DETAIL: &str = "At least one filter must be given; a `state` given must be the one that the call acts on. It acts on \
     what was stored before the request came in, in batches. Who accepts `application/x-ndjson` gets a line per batch, the \
-    last one with `\"done\": true`. A caller that goes away stops it after the batch under way; the same call again goes on \
-    with what is left.";
+    last one with `\"done\": true`. A caller that goes away stops it after the batch under way; what the same call does then \
+    is: cancel and resolve go on with what is left, retry too (and tries again what failed meanwhile), run and reschedule begin anew.";
 
 fn calls() -> Vec<Call> {
     let nothing = || json_like(taken(&[], json!({})), json!({}));
