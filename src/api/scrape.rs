@@ -16,6 +16,9 @@ use crate::store::{Result as StoreResult, Store};
 
 /// Longest wait for the task database. Prometheus by default waits 10 s for the whole.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Longest wait for a scrape that is asking it: a look that takes longer is not waited for again and again, so that what the
+/// node knows by itself is told at once while the database is away.
+const TURN_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Lets one scrape at a time ask the database: while it does not answer, scrapes must not pile up on it.
 pub struct Turn(Arc<Semaphore>);
@@ -57,7 +60,7 @@ async fn in_database(api: &ApiState, turn: &Turn) -> Option<InDatabase> {
     let (store, turn) = (Arc::clone(&api.store), Arc::clone(&turn.0));
     let asked = async {
         // Held until the database has answered, however long nobody has waited for it any more.
-        let held = turn.acquire_owned().await.ok()?;
+        let held = tokio::time::timeout(TURN_PATIENCE, turn.acquire_owned()).await.ok()?.ok()?;
         let answer = crate::actors::blocking(move || {
             let _held = held;
             ask(store.as_ref())
