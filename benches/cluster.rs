@@ -58,11 +58,11 @@ fn main() -> ExitCode {
         report.extend(figures::lists::cluster(&server));
     }
     if wanted("retention") {
-        let (pairs, size) = if short { (1, (100_000, 10)) } else { (5, (1_000_000, 60)) };
+        let (pairs, size) = if short { (1, (300_000, 10)) } else { (5, (1_000_000, 60)) };
         report.extend(figures::retention::measure(&figures::retention::Database::on(&server), pairs, size));
     }
     if wanted("bulk") {
-        let (pairs, seconds, failed) = if short { (1, 20, 10_000) } else { (5, 50, 100_000) };
+        let (pairs, seconds, failed) = if short { (1, 24, 10_000) } else { (5, 130, 100_000) };
         report.extend(figures::bulk::cluster(&server, figures::bulk::Size { pairs, seconds, failed }));
     }
     if wanted("costs") || wanted("footprint") {

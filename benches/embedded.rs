@@ -51,11 +51,11 @@ fn main() -> ExitCode {
         report.extend(figures::lists::embedded());
     }
     if wanted("retention") {
-        let (pairs, size) = if short { (1, (100_000, 10)) } else { (5, (1_000_000, 60)) };
+        let (pairs, size) = if short { (1, (300_000, 10)) } else { (5, (1_000_000, 60)) };
         report.extend(figures::retention::measure(&figures::retention::Database::file(), pairs, size));
     }
     if wanted("bulk") {
-        let (pairs, seconds, failed) = if short { (1, 20, 10_000) } else { (5, 50, 100_000) };
+        let (pairs, seconds, failed) = if short { (1, 24, 10_000) } else { (5, 130, 100_000) };
         report.extend(figures::bulk::embedded(figures::bulk::Size { pairs, seconds, failed }));
     }
     println!(

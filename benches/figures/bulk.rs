@@ -1,7 +1,7 @@
 //! What 100,000 failed tasks that are retried at once, held by a pause and let go at a pace do to the tasks of others.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -13,8 +13,8 @@ use crate::services::postgres::Server;
 
 /// The filter that finds them.
 const LABEL: &str = "bulk=mine";
-/// How many of them are let go a second.
-const PACE: usize = 4_000;
+/// How many of them are let go a second: as many as where nobody says.
+const PACE: usize = 1_000;
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
@@ -72,34 +72,51 @@ fn run(place: &Place<'_>, size: Size) -> f64 {
         nodes.fill(&receiver.url("/bulk"), size.failed);
     }
     let began = Instant::now();
-    std::thread::scope(|scope| {
+    let phases = std::thread::scope(|scope| {
         let others = scope.spawn(|| nodes.submit_others(&receiver, rate, size.seconds));
-        if size.failed > 0 {
+        let phases = (size.failed > 0).then(|| {
             std::thread::sleep(Duration::from_secs(4));
-            bulk(&nodes.url(0), &receiver, size.failed);
+            let phases = bulk(&nodes.url(0), &receiver, size.failed);
             println!("      the bulk was through after {:.1} s of {} s", began.elapsed().as_secs_f64(), size.seconds);
-        }
+            phases
+        });
         others.join().unwrap();
+        phases
     });
     let all = receiver.wait_for(rate * size.seconds + size.failed, Duration::from_mins(1));
     let bulk: Vec<&Call> = all.iter().filter(|call| call.path == "/bulk").collect();
     let ids: HashSet<_> = bulk.iter().map(|call| call.header("x-task-id").unwrap()).collect();
     assert_eq!((bulk.len(), ids.len()), (size.failed, size.failed), "each once");
-    let mut late: Vec<f64> = all.iter().filter(|call| call.path == "/others").map(Call::lateness_ms).collect();
-    assert_eq!(late.len(), rate * size.seconds);
+    let others: Vec<&Call> = all.iter().filter(|call| call.path == "/others").collect();
+    assert_eq!(others.len(), rate * size.seconds);
+    for (name, from, to) in phases.into_iter().flatten() {
+        let late = sorted(others.iter().filter(|call| (from..to).contains(&call.at)));
+        if !late.is_empty() {
+            println!("      {name}: p50 {:.2} ms, p99 {:.2} ms", quantile(&late, 0.5), quantile(&late, 0.99));
+        }
+    }
     until("all have succeeded", Duration::from_secs(20), || {
         let counts = http::get(&format!("{}/v1/stats", nodes.url(0))).json()["tasks"].clone();
         counts["succeeded"] == rate * size.seconds + size.failed && counts["failed"] == 0
     });
-    late.sort_by(f64::total_cmp);
-    quantile(&late, 0.99)
+    quantile(&sorted(others.iter()), 0.99)
 }
 
+/// How late these calls were.
+fn sorted<'a>(calls: impl Iterator<Item = &'a &'a Call>) -> Vec<f64> {
+    let mut late: Vec<f64> = calls.map(|call| call.lateness_ms()).collect();
+    late.sort_by(f64::total_cmp);
+    late
+}
+
+/// What is done, since when and until when.
+type Phase = (&'static str, SystemTime, SystemTime);
+
 /// Pause, retry, resume: what an operator does after an outage of a target.
-fn bulk(url: &str, receiver: &Receiver, failed: usize) {
+fn bulk(url: &str, receiver: &Receiver, failed: usize) -> [Phase; 2] {
     let pause = http::post_json(&format!("{url}/v1/pauses"), &json!({"label": LABEL, "reason": "measured"}));
     assert_eq!(pause.status, 201);
-    let began = Instant::now();
+    let (began, first) = (Instant::now(), SystemTime::now());
     let query = LABEL.replace('=', "%3D");
     let retried = http::try_within(
         Duration::from_mins(2),
@@ -113,12 +130,14 @@ fn bulk(url: &str, receiver: &Receiver, failed: usize) {
     println!("      {failed} retried in {:.1} s", began.elapsed().as_secs_f64());
     let held = receiver.calls().iter().filter(|call| call.path == "/bulk").count();
     assert_eq!(held, 0, "they are paused");
+    let second = SystemTime::now();
     let id = &pause.json()["id"];
     let resumed = http::post_json(&format!("{url}/v1/pauses/{id}/resume"), &json!({"per_second": PACE}));
     assert_eq!(resumed.status, 200);
     until("the catch-up is through", Duration::from_mins(10), || {
         http::get(&format!("{url}/v1/pauses")).json()["pauses"] == json!([])
     });
+    [("while they are retried", first, second), ("while they are let go", second, SystemTime::now())]
 }
 
 enum Stand {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::time::Mono;
 
-/// Time between batches, unless one task takes longer than that.
-const STEP: Duration = Duration::from_millis(100);
+/// Time between batches, unless one task takes longer than that. Each batch comes due at once, so it should be small: what others
+/// have due at that moment waits for its calls.
+const STEP: Duration = Duration::from_millis(20);
 /// What was not let go within this time is not made up for: no flood follows on a standstill.
 const MADE_UP: Duration = Duration::from_millis(500);
 
@@ -86,10 +87,10 @@ mod tests {
     fn the_first_batch_is_small_and_the_rest_of_a_token_is_kept() {
         let mut pace = Pace::new(Some(1_000), ms(0));
         assert_eq!((pace.batch(ms(0), 500), pace.wait(ms(0))), (0, STEP));
-        assert_eq!((pace.batch(ms(99), 500), pace.wait(ms(99))), (0, Duration::from_millis(1)));
-        assert_eq!((pace.batch(ms(100), 500), pace.wait(ms(100))), (100, Duration::ZERO));
-        pace.took(100, ms(100));
-        assert_eq!((pace.batch(ms(150), 500), pace.wait(ms(150))), (0, Duration::from_millis(50)));
+        assert_eq!((pace.batch(ms(19), 500), pace.wait(ms(19))), (0, Duration::from_millis(1)));
+        assert_eq!((pace.batch(ms(20), 500), pace.wait(ms(20))), (20, Duration::ZERO));
+        pace.took(20, ms(20));
+        assert_eq!((pace.batch(ms(30), 500), pace.wait(ms(30))), (0, Duration::from_millis(10)));
         let mut slow = Pace::new(Some(3), ms(0));
         assert_eq!((slow.batch(ms(333), 500), slow.batch(ms(334), 500)), (0, 1));
         slow.took(1, ms(334));
