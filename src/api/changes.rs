@@ -7,12 +7,11 @@ use super::ApiState;
 use super::body::BodyReader;
 use super::problem::{Kind, Problem};
 use super::revision::{self, Condition, Revision};
-use super::tasks::{remembered, stands, task_id};
+use super::tasks::{Wanted, not_there, remembered, task_id};
 use crate::domain::change_document;
 use crate::domain::limits::SUBMISSION_BYTES_MAX;
-use crate::domain::{State, Task, TaskId};
-use crate::queue::kafka::Unstored;
-use crate::store::{Change, Patch, Patched};
+use crate::domain::{State, Task};
+use crate::store::{Patch, Patched};
 
 type Answer = Result<HttpResponse, Problem>;
 
@@ -62,7 +61,7 @@ pub async fn run(
     nothing_said(&bodies, &request, payload).await?;
     let accepted = remembered(&api, id);
     let change = api.ask(move |store| store.run(id)).await?;
-    scheduled(&api, id, change, accepted, RUN)
+    Wanted { id, to: State::Scheduled, accepted, needed: RUN }.answer(&api, change)
 }
 
 /// `POST /v1/tasks/{id}/retry`.
@@ -77,27 +76,10 @@ pub async fn retry(
     nothing_said(&bodies, &request, payload).await?;
     let accepted = remembered(&api, id);
     let change = api.ask(move |store| store.retry(id)).await?;
-    scheduled(&api, id, change, accepted, RETRIED)
+    Wanted { id, to: State::Scheduled, accepted, needed: RETRIED }.answer(&api, change)
 }
 
 async fn nothing_said(bodies: &BodyReader, request: &HttpRequest, payload: web::Payload) -> Result<(), Problem> {
     let body = bodies.read(request, payload, SUBMISSION_BYTES_MAX).await?;
     Ok(change_document::nothing(&body.bytes)?)
-}
-
-fn scheduled(api: &ApiState, id: TaskId, change: Change, accepted: Option<Unstored>, needed: &'static str) -> Answer {
-    match change {
-        Change::Done(due) => {
-            api.status.hint(due.into_iter().collect());
-            Ok(stands(id, State::Scheduled))
-        }
-        Change::Already => Ok(stands(id, State::Scheduled)),
-        Change::Refused(state) => Err(Problem::wrong_state(id, state, needed)),
-        Change::NotFound => Err(not_there(id, accepted, needed)),
-    }
-}
-
-/// It is not stored: perhaps not yet.
-fn not_there(id: TaskId, accepted: Option<Unstored>, needed: &str) -> Problem {
-    accepted.map_or_else(|| Problem::no_such_task(id), |state| Problem::not_stored(id, state.word(), needed))
 }

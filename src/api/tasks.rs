@@ -146,18 +146,41 @@ pub async fn resolve(
     let body = bodies.read(&request, payload, SUBMISSION_BYTES_MAX).await?;
     let (to, state) = resolution(&body.bytes)?;
     let accepted = remembered(&api, id);
-    match api.ask(move |store| store.resolve(id, to)).await? {
-        Change::Done(due) => {
-            api.status.hint(due.into_iter().collect());
-            Ok(stands(id, state))
+    let change = api.ask(move |store| store.resolve(id, to)).await?;
+    Wanted { id, to: state, accepted, needed: "only an unknown one can be resolved" }.answer(&api, change)
+}
+
+/// A change of a task that somebody wants.
+pub struct Wanted {
+    /// Of which.
+    pub id: TaskId,
+    /// Where it leads.
+    pub to: State,
+    /// How it stood when it was asked for, if it was not stored then.
+    pub accepted: Option<Unstored>,
+    /// What the task must be for it.
+    pub needed: &'static str,
+}
+
+impl Wanted {
+    /// What became of it. Who is scheduled now is told to the Dispatcher.
+    pub fn answer(self, api: &ApiState, change: Change) -> Answer {
+        let Self { id, to, accepted, needed } = self;
+        match change {
+            Change::Done(due) => {
+                api.status.hint(due.into_iter().collect());
+                Ok(stands(id, to))
+            }
+            Change::Already => Ok(stands(id, to)),
+            Change::Refused(state) => Err(Problem::wrong_state(id, state, needed)),
+            Change::NotFound => Err(not_there(id, accepted, needed)),
         }
-        Change::Already => Ok(stands(id, state)),
-        Change::Refused(state) => Err(Problem::wrong_state(id, state, "only an unknown one can be resolved")),
-        Change::NotFound => Err(accepted.map_or_else(
-            || Problem::no_such_task(id),
-            |state| Problem::not_stored(id, state.word(), "only an unknown one can be resolved"),
-        )),
     }
+}
+
+/// It is not stored: perhaps not yet.
+pub fn not_there(id: TaskId, accepted: Option<Unstored>, needed: &str) -> Problem {
+    accepted.map_or_else(|| Problem::no_such_task(id), |state| Problem::not_stored(id, state.word(), needed))
 }
 
 /// How a task stands now.

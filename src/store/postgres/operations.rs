@@ -5,6 +5,7 @@ use diesel::sql_types::Uuid;
 
 use super::columns::DueColumns;
 use super::counts::{self, Writer};
+use super::parking::unpark_ended;
 use super::value::Value;
 use crate::domain::{TaskId, Timestamp};
 use crate::store::counts::Deltas;
@@ -64,20 +65,11 @@ impl Words for Cancel {
     type Row = Uuid;
 }
 
-/// What has ended is told to have been due when it really was.
-struct DueAgain;
-
-impl Words for DueAgain {
-    const SQL: &'static str = "WITH back AS (DELETE FROM parked WHERE id = ANY(?) RETURNING id AS back_id, due_at) \
-        UPDATE task_history h SET due_at = back.due_at FROM back WHERE h.id = back.back_id";
-    type Row = ();
-}
-
 fn cancel(c: &mut PgConnection, keys: Vec<Key>) -> Result<Operated> {
     let gone: Vec<Key> = statement::<Cancel, _>(&[Value::Keys(keys)]).load(c)?;
     let changed = gone.len();
     if changed > 0 {
-        statement::<DueAgain, _>(&[Value::Keys(gone)]).execute(c)?;
+        unpark_ended(c, gone)?;
     }
     Ok(Operated { changed, due: Vec::new() })
 }
