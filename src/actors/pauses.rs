@@ -26,7 +26,7 @@ pub struct KnownPauses {
     looked: Option<Mono>,
     /// In the order in which they have their turns.
     resumed: VecDeque<Resumed>,
-    /// Found to match no pause in force, and put back for want of credit.
+    /// Found to be held by no pause, and put back for want of credit.
     free: HashSet<TaskId>,
 }
 
@@ -36,6 +36,8 @@ struct Resumed {
     pause: Pause,
     /// As the last step has told; `None`: from the oldest on.
     after: Option<(Timestamp, TaskId)>,
+    /// The last of all that were let go.
+    reached: Option<(Timestamp, TaskId)>,
     pace: Pace,
 }
 
@@ -57,7 +59,7 @@ impl KnownPauses {
 
     /// Something in memory may be paused.
     pub fn hold(&self) -> bool {
-        self.known.all.iter().any(Pause::is_in_force)
+        self.known.all.iter().any(|pause| pause.is_in_force() || pause.per_second.is_some())
     }
 
     /// Reads them, if it is time.
@@ -89,6 +91,7 @@ impl KnownPauses {
                 self.resumed.push_back(Resumed {
                     pace: Pace::new(pause.per_second, now),
                     after: None,
+                    reached: None,
                     pause: pause.clone(),
                 });
             }
@@ -99,7 +102,11 @@ impl KnownPauses {
     /// Parks those of a batch that are paused; the ids of all that are.
     pub fn park(&self, parts: &Parts, fence: Fence, batch: &[Due]) -> Result<Ruled<Vec<TaskId>>> {
         let fresh: Vec<Due> = batch.iter().filter(|due| !self.free.contains(&due.id)).copied().collect();
-        if fresh.is_empty() { Ok(Ruled::Done(Vec::new())) } else { parts.store.park(fence, &self.known, &fresh) }
+        if fresh.is_empty() {
+            return Ok(Ruled::Done(Vec::new()));
+        }
+        let reached = |pause| self.resumed.iter().find(|one| one.pause.id == pause).and_then(|one| one.reached);
+        parts.store.park(fence, self.known.count, &self.known.holds(&reached), &fresh)
     }
 
     /// These are not paused and are put back: they need not be asked for again.
@@ -112,7 +119,8 @@ impl KnownPauses {
         let batch = |one: &Resumed| one.pace.batch(now, LET_GO_MAX);
         let at = self.resumed.iter().position(|one| batch(one) > 0)?;
         let resumed = self.resumed.remove(at)?;
-        let step = Step { pause: resumed.pause.id, after: resumed.after, limit: batch(&resumed) };
+        let step =
+            Step { pause: resumed.pause.id, after: resumed.after, reached: resumed.reached, limit: batch(&resumed) };
         self.resumed.push_back(resumed);
         Some(step)
     }
@@ -129,8 +137,12 @@ impl KnownPauses {
             self.resumed.retain(|one| one.pause.id != pause);
             self.known.all.retain(|one| one.id != pause);
         } else if let Some(resumed) = self.resumed.iter_mut().find(|one| one.pause.id == pause) {
-            resumed.pace.took(gone.tasks.len(), now);
+            match gone.tasks.len() {
+                0 => resumed.pace.idle(now),
+                tasks => resumed.pace.took(tasks, now),
+            }
             resumed.after = gone.next;
+            resumed.reached = resumed.reached.max(gone.tasks.iter().map(Due::key).max());
         }
     }
 

@@ -7,6 +7,8 @@ use super::time::Mono;
 /// Time between batches, unless one task takes longer than that. Each batch comes due at once, so it should be small: what others
 /// have due at that moment waits for its calls.
 const STEP: Duration = Duration::from_millis(20);
+/// Time until the next look where nothing was found.
+const IDLE: Duration = Duration::from_millis(100);
 /// What was not let go within this time is not made up for: no flood follows on a standstill.
 const MADE_UP: Duration = Duration::from_millis(500);
 
@@ -38,6 +40,11 @@ impl Pace {
         usize::try_from(whole).unwrap_or(usize::MAX).min(most)
     }
 
+    /// There was nothing to go: somebody looks again after a while, and what could have gone is not made up for.
+    pub fn idle(&mut self, now: Mono) {
+        self.used_until = now.plus(IDLE.saturating_sub(STEP.max(self.each)));
+    }
+
     /// So many have gone.
     pub fn took(&mut self, tasks: usize, now: Mono) {
         let time = self.each.saturating_mul(u32::try_from(tasks).unwrap_or(u32::MAX));
@@ -46,7 +53,10 @@ impl Pace {
 
     /// How long until the next batch.
     pub fn wait(&self, now: Mono) -> Duration {
-        if self.each.is_zero() { Duration::ZERO } else { STEP.max(self.each).saturating_sub(self.unused(now)) }
+        if self.each.is_zero() {
+            return Duration::ZERO;
+        }
+        (STEP.max(self.each) + self.used_until.since(now)).saturating_sub(self.unused(now))
     }
 
     fn unused(&self, now: Mono) -> Duration {
@@ -81,6 +91,16 @@ mod tests {
         }
         let fast = gone(100_000, 10, 1, 500);
         assert!((980_000..=1_000_000).contains(&fast), "in batches with as much room as a few milliseconds: {fast}");
+    }
+
+    #[test]
+    fn nothing_is_looked_for_in_a_hurry_where_nothing_was() {
+        for (per_second, wait_ms) in [(1_000, 100), (1, 1_000)] {
+            let mut pace = Pace::new(Some(per_second), ms(0));
+            pace.idle(ms(5_000));
+            assert_eq!((pace.batch(ms(5_000), 500), pace.wait(ms(5_000))), (0, Duration::from_millis(wait_ms)));
+            assert_eq!(pace.batch(ms(5_000 + wait_ms), 500), if per_second == 1 { 1 } else { 20 });
+        }
     }
 
     #[test]

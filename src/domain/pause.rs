@@ -5,7 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use super::claim::Due;
+use super::ids::TaskId;
 use super::time::Timestamp;
+
+/// Before every task's instant.
+pub const FIRST: (Timestamp, TaskId) = (Timestamp::MIN, TaskId(uuid::Uuid::nil()));
 
 /// One pause, from the call that began it until nothing waits for its end any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +49,24 @@ impl Pause {
     }
 }
 
+/// What a pause holds back, of the tasks that match it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold<'a> {
+    /// Which.
+    pub pause: &'a Pause,
+    /// Only what is due before this.
+    pub before: Timestamp,
+    /// Only what stands behind this in the order of [`Due::key`].
+    pub after: (Timestamp, TaskId),
+}
+
+impl Hold<'_> {
+    /// A task that is due so is held back, if it matches.
+    pub fn holds(&self, due: &Due) -> bool {
+        due.due_at < self.before && due.key() > self.after
+    }
+}
+
 /// All of them, as they stood when somebody read them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Pauses {
@@ -62,11 +85,28 @@ impl Pauses {
         }
         in_force
     }
+
+    /// What they hold back. While one is resumed at a pace, what had come due before waits for its turn even if it was not
+    /// parked in time; `reached` tells up to which task a pause has let them go by now.
+    pub fn holds(&self, reached: &dyn Fn(i64) -> Option<(Timestamp, TaskId)>) -> Vec<Hold<'_>> {
+        let end = Timestamp::from_micros(i64::MAX);
+        let in_force = self.in_force().into_iter().map(|pause| Hold { pause, before: end, after: FIRST });
+        let paced = self.all.iter().filter(|pause| pause.per_second.is_some());
+        let paced = paced.filter_map(|pause| {
+            Some(Hold { pause, before: pause.resumed_at?, after: reached(pause.id).unwrap_or(FIRST) })
+        });
+        let mut holds: Vec<Hold<'_>> = in_force.chain(paced).collect();
+        holds.sort_unstable_by_key(|hold| hold.pause.id);
+        holds
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::task::Misfire;
     use super::*;
+
+    const DUE: Due = Due { id: FIRST.1, due_at: FIRST.0, priority: 5, misfire: Misfire::Fire };
 
     fn pause(id: i64, label: Option<(&str, &str)>, resumed: bool) -> Pause {
         Pause {
@@ -95,6 +135,24 @@ mod tests {
         assert_eq!(about("acme"), r#"tasks labelled "tenant=acme""#);
         assert_eq!(about("a\nb \u{1b}[2J\"\u{2028}"), r#"tasks labelled "tenant=a\nb \u{1b}[2J\"\u{2028}""#);
         assert_eq!(pause(1, None, false).about(), "all tasks");
+    }
+
+    #[test]
+    fn what_was_due_before_a_paced_resume_waits_until_it_is_reached() {
+        let due = |at, id| Due { id: TaskId(uuid::Uuid::from_u128(id)), due_at: Timestamp::from_micros(at), ..DUE };
+        let mut pauses =
+            Pauses { count: 1, all: vec![pause(1, None, true), pause(2, Some(("tenant", "acme")), false)] };
+        let held = |pauses: &Pauses, due: &Due, reached| {
+            let holds = pauses.holds(&|pause| (pause == 1).then_some(reached));
+            holds.iter().filter(|hold| hold.holds(due)).map(|hold| hold.pause.id).collect::<Vec<_>>()
+        };
+        assert_eq!(held(&pauses, &due(1, 5), FIRST), [2], "without a pace they may go at once");
+        pauses.all[0].per_second = Some(10);
+        assert_eq!(held(&pauses, &due(1, 5), FIRST), [1, 2]);
+        assert_eq!(held(&pauses, &due(1, 5), due(1, 4).key()), [1, 2]);
+        assert_eq!(held(&pauses, &due(1, 5), due(1, 5).key()), [2], "it was let go");
+        assert_eq!(held(&pauses, &due(2, 5), FIRST), [2], "it came due when the pause was over");
+        assert_eq!(pauses.holds(&|_| None).len(), 2);
     }
 
     #[test]

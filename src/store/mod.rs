@@ -25,6 +25,7 @@ mod written;
 use std::time::Duration;
 
 use crate::domain::figures::Minute;
+use crate::domain::pause::Hold;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, Pause, Pauses, State, Task, TaskId, Timestamp};
 
 pub use buried::{Buried, Ended, Removed};
@@ -162,13 +163,15 @@ pub trait Store: Send + Sync + 'static {
     /// How many tasks wait for the end of each of these, counted no further than one beyond
     /// [`crate::domain::limits::WAITING_COUNTED_MAX`].
     fn waiting(&self, pauses: &[i64]) -> Result<Vec<u64>>;
-    /// Parks what matches one of the pauses in force and is still scheduled as expected: it is due at the end of time until it
-    /// is let go. The ids of all that match: who claims leaves them out, whatever their rows say now.
-    fn park(&self, fence: Fence, pauses: &Pauses, batch: &[Due]) -> Result<Ruled<Vec<TaskId>>>;
+    /// Parks what one of these holds back and is still scheduled as expected: it is due at the end of time until it is let go.
+    /// The ids of all that are held back: who claims leaves them out, whatever their rows say now. `pauses`: how often they
+    /// had been changed when they were read.
+    fn park(&self, fence: Fence, pauses: i64, holds: &[Hold<'_>], batch: &[Due]) -> Result<Ruled<Vec<TaskId>>>;
     /// Most tasks of one [`Store::park`].
     fn parks(&self) -> usize;
     /// Lets some go that wait for the end of a pause that is being resumed, the oldest first (and no more than fit into a short
-    /// transaction). Nothing is parked for such a pause, so each step may go on where the one before it has ended.
+    /// transaction). Nothing that is parked for such a pause is older than what was let go, but for what its order has missed:
+    /// so each step may go on where the one before it has ended.
     fn let_go(&self, fence: Fence, pauses: i64, step: &Step) -> Result<Ruled<LetGo>>;
 
     // Execution.

@@ -302,6 +302,9 @@ pub struct Step {
     pub pause: i64,
     /// Only what was due after this, as the step before has told ([`LetGo::next`]); `None`: from the oldest on.
     pub after: Option<(Timestamp, TaskId)>,
+    /// The last of all that were let go so far, in the order of [`Due::key`]: what came due before the resume and stands behind
+    /// it is still to be parked, before a pause that is resumed at a pace is over.
+    pub reached: Option<(Timestamp, TaskId)>,
     /// At most so many.
     pub limit: usize,
 }

@@ -182,6 +182,25 @@ fn without_a_label_nothing_is_called_until_it_is_resumed() {
 }
 
 #[test]
+fn what_is_due_but_not_parked_when_its_pause_is_resumed_comes_at_its_pace_too() {
+    const TASKS: usize = 300;
+    const PER_SECOND: usize = 100;
+    each(|name, cluster| {
+        let field = Field::new(cluster);
+        let pause = field.pause(0, &json!({"label": "tenant=acme"}));
+        let ids = field.submit("acme", TASKS, Duration::ZERO, Duration::ZERO);
+        until("all are stored", SOON, || field.cluster.counts(0)["scheduled"] == TASKS);
+        field.resume(1, &pause, &json!({"per_second": PER_SECOND}));
+        until("all of them are called", SOON, || field.calls("acme").len() >= TASKS);
+        until("the pause is gone", SOON, || field.get(1, "/v1/pauses")["pauses"] == json!([]));
+        field.each_once("acme", &ids);
+        let (pace, expected) = (took(&field.calls("acme")).as_secs_f64(), TASKS as f64 / PER_SECOND as f64);
+        println!("{name}: {TASKS} at {PER_SECOND} a second took {pace:.2} s");
+        assert!((0.8..=1.2).contains(&(pace / expected)), "{name}: {pace} s instead of {expected}");
+    });
+}
+
+#[test]
 fn a_master_killed_in_the_midst_of_a_catch_up_loses_and_doubles_nothing() {
     const TASKS: usize = 600;
     const PER_SECOND: usize = 100;

@@ -43,13 +43,13 @@ fn claim(fixture: &Fixture, fence: Fence, dues: &[Due]) -> Vec<TaskId> {
 /// The ids that match, in order.
 fn park(fixture: &Fixture, fence: Fence, dues: &[Due]) -> Vec<TaskId> {
     let pauses = fixture.store().pauses().unwrap();
-    let mut matching = done(fixture.store().park(fence, &pauses, dues).unwrap());
+    let mut matching = done(fixture.store().park(fence, pauses.count, &pauses.holds(&|_| None), dues).unwrap());
     matching.sort_unstable();
     matching
 }
 
 fn let_go(fixture: &Fixture, fence: Fence, pause: &Pause, limit: usize) -> LetGo {
-    let_go_after(fixture, fence, Step { pause: pause.id, after: None, limit })
+    let_go_after(fixture, fence, Step { pause: pause.id, after: None, reached: None, limit })
 }
 
 fn let_go_after(fixture: &Fixture, fence: Fence, step: Step) -> LetGo {
@@ -79,7 +79,7 @@ pub fn a_claim_that_does_not_know_of_a_pause_is_refused(fixture: &Fixture) {
     let paused = pause(fixture.store(), Some(&label(1)));
     let orders = [Order { due: dues[1], generation: fence.generation }];
     assert_eq!(fixture.store().claim(fence, &orders).unwrap(), Claimed::Outdated, "whatever it is that it claims");
-    assert_eq!(fixture.store().park(fence, &before, &dues).unwrap(), Ruled::Outdated);
+    assert_eq!(fixture.store().park(fence, before.count, &before.holds(&|_| None), &dues).unwrap(), Ruled::Outdated);
     let now = fixture.store().pauses().unwrap();
     assert_eq!(now.all, [paused]);
     assert_eq!(claim(fixture, fence, &dues[1..]), [id(2)]);
@@ -87,7 +87,10 @@ pub fn a_claim_that_does_not_know_of_a_pause_is_refused(fixture: &Fixture) {
     fixture.store().resume(now.all[0].id, None).unwrap().unwrap();
     assert_eq!(fixture.store().claim_under(fence, now.count, &[]).unwrap(), Claimed::Outdated);
     assert_eq!(
-        fixture.store().let_go(fence, now.count, &Step { pause: now.all[0].id, after: None, limit: 9 }).unwrap(),
+        fixture
+            .store()
+            .let_go(fence, now.count, &Step { pause: now.all[0].id, after: None, reached: None, limit: 9 })
+            .unwrap(),
         Ruled::Outdated
     );
 }
@@ -214,7 +217,8 @@ pub fn the_oldest_is_let_go_first_and_with_the_last_the_pause_is_gone(fixture: &
     assert_eq!(claim(fixture, fence, &dues), []);
     let gone = let_go(fixture, fence, &resumed, 3);
     assert_eq!((gone.tasks.len(), gone.is_over), (3, false), "perhaps there are more");
-    assert_eq!(let_go(fixture, fence, &resumed, 3), LetGo { tasks: vec![], next: None, is_over: true });
+    let last = Step { pause: paused.id, after: None, reached: Some(dues[0].key()), limit: 3 };
+    assert_eq!(let_go_after(fixture, fence, last), LetGo { tasks: vec![], next: None, is_over: true });
     assert_eq!(fixture.store().pauses().unwrap().all, []);
     assert_eq!(fixture.store().resume(paused.id, None).unwrap(), None);
     assert_eq!(claim(fixture, fence, &dues).len(), 3);
@@ -228,14 +232,39 @@ pub fn a_step_goes_on_where_the_last_has_ended_and_the_last_from_the_oldest_on(f
     park(fixture, fence, &dues);
     let pause = fixture.store().resume(paused.id, None).unwrap().unwrap().id;
     // As if the first had been missed: it is found in the end.
-    let first = Step { pause, after: Some(dues[0].key()), limit: 2 };
+    let first = Step { pause, after: Some(dues[0].key()), reached: None, limit: 2 };
     let gone = let_go_after(fixture, fence, first);
     assert_eq!((&gone.tasks[..], gone.next, gone.is_over), (&dues[1..3], Some(dues[2].key()), false));
     let gone = let_go_after(fixture, fence, Step { after: gone.next, limit: 3, ..first });
     assert_eq!((&gone.tasks[..], gone.next, gone.is_over), (&dues[3..], None, false));
     assert_eq!(fixture.store().waiting(&[pause]).unwrap(), [1]);
-    let gone = let_go_after(fixture, fence, Step { after: None, limit: 3, ..first });
+    let gone = let_go_after(fixture, fence, Step { after: None, reached: None, limit: 3, ..first });
     assert_eq!(gone, LetGo { tasks: vec![dues[0]], next: None, is_over: true });
+    assert_eq!(fixture.store().pauses().unwrap().all, []);
+}
+
+pub fn what_was_due_before_a_paced_resume_takes_its_turn_even_if_it_was_not_parked(fixture: &Fixture) {
+    let fence = fixture.master();
+    let dues = fixture.ingest(&(0..3).map(task).collect::<Vec<_>>());
+    let later = fixture.ingest(&[NewTask { run_at: FAR, ..task(9) }]);
+    let paused = pause(fixture.store(), None);
+    let resumed = fixture.store().resume(paused.id, Some(1)).unwrap().unwrap();
+    let nothing = LetGo { tasks: vec![], next: None, is_over: false };
+    assert_eq!(let_go(fixture, fence, &resumed, 9), nothing, "some are to be parked still");
+    assert_eq!(park(fixture, fence, &later), [], "it was not due before");
+    assert_eq!(park(fixture, fence, &dues), [id(0), id(1), id(2)]);
+    assert_eq!((visible(fixture), fixture.store().waiting(&[paused.id]).unwrap()), (vec![id(9)], vec![3]));
+    let gone = let_go(fixture, fence, &resumed, 1);
+    assert_eq!((&gone.tasks[..], gone.is_over), (&dues[..1], false));
+    // It was let go: nobody parks it again, whoever comes upon it.
+    let known = fixture.store().pauses().unwrap();
+    let holds = known.holds(&|pause| (pause == paused.id).then(|| dues[0].key()));
+    assert_eq!(done(fixture.store().park(fence, known.count, &holds, &dues).unwrap()), [id(1), id(2)]);
+    assert_eq!(visible(fixture), [id(0), id(9)]);
+    // The last go, and with what was let go before them nothing is left that could be parked.
+    let last = Step { pause: paused.id, after: None, reached: Some(dues[0].key()), limit: 9 };
+    let gone = let_go_after(fixture, fence, last);
+    assert_eq!((&gone.tasks[..], gone.is_over), (&dues[1..], true));
     assert_eq!(fixture.store().pauses().unwrap().all, []);
 }
 
@@ -278,7 +307,7 @@ pub fn what_matches_another_pause_is_parked_again(fixture: &Fixture) {
 
 pub fn a_pause_that_is_being_resumed_may_be_paused_again(fixture: &Fixture) {
     let fence = fixture.master();
-    let dues = fixture.ingest(&[task(1), task(2), task(3)]);
+    let dues = fixture.ingest(&[task(1), task(2), NewTask { run_at: FAR, ..task(3) }]);
     let store = fixture.store();
     let Paused::New(paused) = store.pause(None, Some("why")).unwrap() else { panic!("it is new") };
     park(fixture, fence, &dues[..2]);
@@ -346,12 +375,12 @@ pub fn a_deposed_master_neither_parks_nor_lets_go(fixture: &Fixture) {
     let new = fixture.reign(fixture.generation(2));
     let pauses = fixture.store().pauses().unwrap();
     assert_eq!(pauses.all, std::slice::from_ref(&whole), "the next master finds them as they are");
-    assert_eq!(fixture.store().park(old, &pauses, &dues[1..]).unwrap(), Ruled::Fenced);
+    assert_eq!(fixture.store().park(old, pauses.count, &pauses.holds(&|_| None), &dues[1..]).unwrap(), Ruled::Fenced);
     assert_eq!(fixture.store().waiting(&[whole.id]).unwrap(), [1]);
     let resumed = fixture.store().resume(whole.id, None).unwrap().unwrap();
     let count = fixture.store().pauses().unwrap().count;
     assert_eq!(
-        fixture.store().let_go(old, count, &Step { pause: whole.id, after: None, limit: 9 }).unwrap(),
+        fixture.store().let_go(old, count, &Step { pause: whole.id, after: None, reached: None, limit: 9 }).unwrap(),
         Ruled::Fenced
     );
     assert_eq!(let_go(fixture, new, &resumed, 9), LetGo { tasks: vec![dues[0]], next: None, is_over: true });

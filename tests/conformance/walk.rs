@@ -275,7 +275,8 @@ impl<'a> Walk<'a> {
     fn resume(&self, index: Index) {
         let pauses = self.fixture.store().pauses().unwrap().all;
         if !pauses.is_empty() {
-            let resumed = self.fixture.store().resume(index.get(&pauses).id, Some(1)).unwrap();
+            let pause = index.get(&pauses);
+            let resumed = self.fixture.store().resume(pause.id, pause.label.as_ref().map(|_| 1)).unwrap();
             assert!(resumed.is_some_and(|pause| !pause.is_in_force()));
         }
     }
@@ -283,8 +284,10 @@ impl<'a> Walk<'a> {
     fn park(&mut self, at: usize) {
         let pauses = self.fixture.store().pauses().unwrap();
         let model = &mut self.tasks[at];
-        let holding = pauses.in_force().into_iter().find(|pause| pause.matches(&model.asked.spec.labels)).cloned();
-        let matching = self.fixture.store().park(self.fence, &pauses, &[model.due()]).unwrap();
+        let holds = pauses.holds(&|_| None);
+        let (due, labels) = (model.due(), &model.asked.spec.labels);
+        let holding = holds.iter().find(|hold| hold.holds(&due) && hold.pause.matches(labels)).map(|hold| hold.pause);
+        let matching = self.fixture.store().park(self.fence, pauses.count, &holds, &[due]).unwrap();
         let Ruled::Done(matching) = matching else { panic!("{matching:?}") };
         // The labels of what has ended are not asked for.
         if model.state.is_live() {
@@ -302,10 +305,14 @@ impl<'a> Walk<'a> {
         if resumed.is_empty() {
             return;
         }
-        let pause = index.get(&resumed).id;
+        let resumed = *index.get(&resumed);
+        let (pause, resumed_at, per_second) = (resumed.id, resumed.resumed_at, resumed.per_second);
+        let to_come = |model: &Model| model.state == State::Scheduled && model.parked.is_none();
+        let to_come = |model: &Model| to_come(model) && Some(model.due().due_at) < resumed_at;
+        let to_come = per_second.is_some() && self.tasks.iter().any(to_come);
         let mut waiting: Vec<&mut Model> = self.tasks.iter_mut().filter(|model| model.parked == Some(pause)).collect();
         waiting.sort_by_key(|model| model.due().key());
-        let is_over = waiting.len() < 2;
+        let is_over = waiting.len() < 2 && !to_come;
         let expected: Vec<_> = waiting
             .into_iter()
             .take(2)
@@ -314,8 +321,11 @@ impl<'a> Walk<'a> {
                 model.due()
             })
             .collect();
-        let let_go =
-            self.fixture.store().let_go(self.fence, pauses.count, &Step { pause, after: None, limit: 2 }).unwrap();
+        let let_go = self
+            .fixture
+            .store()
+            .let_go(self.fence, pauses.count, &Step { pause, after: None, reached: None, limit: 2 })
+            .unwrap();
         let Ruled::Done(LetGo { mut tasks, is_over: is, .. }) = let_go else { panic!("{let_go:?}") };
         tasks.sort_by_key(task_scheduler::domain::Due::key);
         assert_eq!((tasks, is), (expected, is_over));

@@ -42,3 +42,14 @@ macro_rules! columns {
     };
 }
 pub(super) use columns;
+
+/// Looks for the row of `$key` once for each given row. As `=` it could be planned the other way round: statistics that were
+/// taken while the table was empty let a walk through all of its index look cheap, and the plan stays when it is full. This
+/// can only be a condition of an index scan; nothing that is compared beside it may be an `=` of another index's first column
+/// (so `(a = b) IS TRUE`).
+macro_rules! by_key {
+    ($key:literal, $given:literal) => {
+        concat!($key, " = ANY(ARRAY[", $given, "])")
+    };
+}
+pub(super) use by_key;

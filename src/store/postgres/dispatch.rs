@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Uuid};
 
-use super::columns::DueColumns;
+use super::columns::{DueColumns, by_key};
 use super::counts::{self, Writer};
 use super::generations::{add_assigned, hold_alive};
 use super::mastership::hold_known;
@@ -46,9 +46,12 @@ pub fn scheduled(
 struct Claims;
 
 impl Words for Claims {
-    const SQL: &'static str = "UPDATE task t SET state = 1, claim_no = t.claim_no + 1, owner = o.generation, epoch = ?, \
-        dispatched_at = now_us() FROM unnest(?, ?, ?) AS o(id, due_at, generation) \
-        WHERE t.id = o.id AND t.state = 0 AND t.due_at = o.due_at RETURNING t.id, t.claim_no, t.owner";
+    const SQL: &'static str = concat!(
+        "UPDATE task t SET state = 1, claim_no = t.claim_no + 1, owner = o.generation, epoch = ?, \
+         dispatched_at = now_us() FROM unnest(?, ?, ?) AS o(id, due_at, generation) WHERE ",
+        by_key!("t.id", "o.id"),
+        " AND t.state = 0 AND (t.due_at = o.due_at) IS TRUE RETURNING t.id, t.claim_no, t.owner"
+    );
     type Row = (Uuid, BigInt, Uuid);
 }
 

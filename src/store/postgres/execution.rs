@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Uuid};
 
-use super::columns::{TaskColumns, columns};
+use super::columns::{TaskColumns, by_key, columns};
 use super::value::Value;
 use crate::domain::{Claim, ClaimedTask, GenerationId, Timestamp};
 use crate::store::key::Key;
@@ -27,8 +27,9 @@ macro_rules! own_tasks {
         concat!(
             "SELECT ",
             columns!($payload),
-            " FROM unnest(?, ?) AS c(id, claim_no) JOIN task t ON t.id = c.id AND t.claim_no = c.claim_no \
-             WHERE t.owner = ? AND t.state = 1"
+            " FROM unnest(?, ?) AS c(id, claim_no) JOIN task t ON ",
+            by_key!("t.id", "c.id"),
+            " AND t.claim_no = c.claim_no WHERE t.owner = ? AND t.state = 1"
         )
     };
 }

@@ -53,6 +53,7 @@ use super::records::{
 };
 use super::{Buried, Ended, Hear, Removed, Result, Store, StoreError, limit_of};
 use crate::domain::figures::Minute;
+use crate::domain::pause::Hold;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, Pause, Pauses, State, Task, TaskId, Timestamp};
 
 /// The schema this program knows; see `schema_version` in the migrations.
@@ -326,8 +327,8 @@ impl Store for PostgresStore {
         self.connections.visit(|c| pauses::waiting(c, pauses))
     }
 
-    fn park(&self, fence: Fence, pauses: &Pauses, batch: &[Due]) -> Result<Ruled<Vec<TaskId>>> {
-        self.connections.write(|c| parking::park(c, fence, pauses, batch))
+    fn park(&self, fence: Fence, pauses: i64, holds: &[Hold<'_>], batch: &[Due]) -> Result<Ruled<Vec<TaskId>>> {
+        self.connections.write(|c| parking::park(c, fence, pauses, holds, batch))
     }
 
     fn parks(&self) -> usize {

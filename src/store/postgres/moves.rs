@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Uuid};
 
-use super::columns::DueColumns;
+use super::columns::{DueColumns, by_key};
 use super::parking::unpark_ended;
 use super::value::Value;
 use crate::domain::{Claim, Due, GenerationId, State, TaskId, Timestamp};
@@ -35,8 +35,9 @@ impl Words for EndClaims {
     const SQL: &'static str = concat!(
         "WITH e AS (SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?) \
          AS e(end_id, end_no, end_state, starts, end_started, end_error, end_finished)), \
-         gone AS (DELETE FROM task t USING e WHERE t.id = e.end_id AND t.claim_no = e.end_no AND t.owner = ? AND t.state = 1 \
-         RETURNING t.*, e.*) ",
+         gone AS (DELETE FROM task t USING e WHERE ",
+        by_key!("t.id", "e.end_id"),
+        " AND t.claim_no = e.end_no AND t.owner = ? AND t.state = 1 RETURNING t.*, e.*) ",
         kept!(into_history),
         "SELECT ",
         kept!(),
@@ -87,8 +88,9 @@ struct Expire;
 
 impl Words for Expire {
     const SQL: &'static str = concat!(
-        "WITH gone AS (DELETE FROM task t USING unnest(?, ?) AS o(late_id, late_at) \
-         WHERE t.id = o.late_id AND t.due_at = o.late_at AND t.state = 0 AND now_us() > t.due_at + t.misfire_ms * 1000 \
+        "WITH gone AS (DELETE FROM task t USING unnest(?, ?) AS o(late_id, late_at) WHERE ",
+        by_key!("t.id", "o.late_id"),
+        " AND (t.due_at = o.late_at) IS TRUE AND t.state = 0 AND now_us() > t.due_at + t.misfire_ms * 1000 \
          RETURNING t.*) ",
         kept!(into_history),
         "SELECT ",

@@ -3,9 +3,9 @@
 use diesel::prelude::*;
 use diesel::sql_types::Uuid;
 
-use super::columns::DueColumns;
+use super::columns::{DueColumns, by_key};
 use super::counts::{self, Writer};
-use super::parking::unpark_ended;
+use super::parking::{unpark, unpark_ended};
 use super::value::Value;
 use crate::domain::{TaskId, Timestamp};
 use crate::store::counts::Deltas;
@@ -55,8 +55,9 @@ struct Cancel;
 
 impl Words for Cancel {
     const SQL: &'static str = concat!(
-        "WITH gone AS (DELETE FROM task t USING unnest(?) AS o(gone_id) WHERE t.id = o.gone_id AND t.state = 0 \
-         RETURNING t.*) ",
+        "WITH gone AS (DELETE FROM task t USING unnest(?) AS o(gone_id) WHERE ",
+        by_key!("t.id", "o.gone_id"),
+        " AND t.state = 0 RETURNING t.*) ",
         kept!(into_history),
         "SELECT ",
         kept!(),
@@ -77,8 +78,11 @@ fn cancel(c: &mut PgConnection, keys: Vec<Key>) -> Result<Operated> {
 struct Move;
 
 impl Words for Move {
-    const SQL: &'static str = "UPDATE task t SET due_at = coalesce(?, now_us()), run_at = coalesce(?, t.run_at) \
-        FROM unnest(?) AS o(id) WHERE t.id = o.id AND t.state = 0 RETURNING t.id, t.due_at, t.priority, t.misfire_ms";
+    const SQL: &'static str = concat!(
+        "UPDATE task t SET due_at = coalesce(?, now_us()), run_at = coalesce(?, t.run_at) FROM unnest(?) AS o(id) WHERE ",
+        by_key!("t.id", "o.id"),
+        " AND t.state = 0 RETURNING t.id, t.due_at, t.priority, t.misfire_ms"
+    );
     type Row = DueColumns;
 }
 
@@ -97,20 +101,6 @@ fn move_to(c: &mut PgConnection, keys: Vec<Key>, run_at: Option<Timestamp>) -> R
     operated(&moved)
 }
 
-struct Unpark;
-
-impl Words for Unpark {
-    const SQL: &'static str = "DELETE FROM parked WHERE id = ANY(?)";
-    type Row = ();
-}
-
-/// They have an instant of their own again, whatever pause they waited for.
-pub fn unpark(c: &mut PgConnection, mut keys: Vec<Key>) -> Result<()> {
-    keys.sort_unstable();
-    statement::<Unpark, _>(&[Value::Keys(keys)]).execute(c)?;
-    Ok(())
-}
-
 /// What another holds is being settled by its own late outcome, or by another caller: it is theirs, and nobody waits in a
 /// circle.
 macro_rules! held {
@@ -125,7 +115,9 @@ struct Revive;
 impl Words for Revive {
     const SQL: &'static str = concat!(
         held!(),
-        ", back AS (DELETE FROM task_history h USING held WHERE h.id = held.held_id RETURNING h.*) \
+        ", back AS (DELETE FROM task_history h USING held WHERE ",
+        by_key!("h.id", "held.held_id"),
+        " RETURNING h.*) \
          INSERT INTO task (id, run_at, priority, misfire_ms, claim_no, created_at, dispatched_at, started_at, last_error, \
          delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint, state, due_at, attempt) \
          SELECT id, run_at, priority, misfire_ms, claim_no, created_at, dispatched_at, started_at, last_error, \
@@ -140,7 +132,9 @@ struct Settle;
 impl Words for Settle {
     const SQL: &'static str = concat!(
         held!(),
-        "UPDATE task_history h SET state = ?, finished_at = now_us() FROM held WHERE h.id = held.held_id RETURNING h.id"
+        "UPDATE task_history h SET state = ?, finished_at = now_us() FROM held WHERE ",
+        by_key!("h.id", "held.held_id"),
+        " RETURNING h.id"
     );
     type Row = Uuid;
 }

@@ -7,10 +7,11 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Uuid};
 
-use super::columns::DueColumns;
+use super::columns::{DueColumns, by_key};
 use super::mastership::hold_known;
 use super::value::Value;
-use crate::domain::{Due, Pauses, Task, TaskId, Timestamp};
+use crate::domain::pause::{FIRST, Hold};
+use crate::domain::{Due, Task, TaskId, Timestamp};
 use crate::store::key::Key;
 use crate::store::row::{DueRow, due};
 use crate::store::statement::{Words, statement};
@@ -27,35 +28,47 @@ pub const PARK_MAX: usize = 500;
 struct Park;
 
 impl Words for Park {
-    const SQL: &'static str = "WITH hit AS MATERIALIZED (SELECT o.id, o.due_at, (SELECT min(p.seq) \
-         FROM unnest(?, ?, ?) AS p(seq, label, value) \
-         WHERE p.label IS NULL OR t.labels ->> p.label = p.value) AS pause \
+    const SQL: &'static str = concat!(
+        "WITH hit AS MATERIALIZED (SELECT o.id, o.due_at, (SELECT min(p.seq) \
+         FROM unnest(?, ?, ?, ?, ?, ?) AS p(seq, label, value, before, after_at, after_id) \
+         WHERE (p.label IS NULL OR t.labels ->> p.label = p.value) \
+         AND o.due_at < p.before AND (o.due_at, o.id) > (p.after_at, p.after_id)) AS pause \
          FROM unnest(?, ?) AS o(id, due_at) CROSS JOIN LATERAL \
          (SELECT labels::JSONB AS labels FROM task WHERE id = o.id OFFSET 0) AS t), \
-        moved AS (UPDATE task t SET due_at = 253402300799000000 FROM hit \
-         WHERE t.id = hit.id AND hit.pause IS NOT NULL AND t.state = 0 AND t.due_at = hit.due_at \
+         moved AS (UPDATE task t SET due_at = 253402300799000000 FROM hit WHERE ",
+        by_key!("t.id", "hit.id"),
+        " AND hit.pause IS NOT NULL AND t.state = 0 AND (t.due_at = hit.due_at) IS TRUE \
          RETURNING t.id, hit.pause, hit.due_at), \
-        kept AS (INSERT INTO parked (id, pause, due_at) SELECT id, pause, due_at FROM moved \
+         kept AS (INSERT INTO parked (id, pause, due_at) SELECT id, pause, due_at FROM moved \
          ON CONFLICT (id) DO UPDATE SET pause = excluded.pause, due_at = excluded.due_at) \
-        SELECT id FROM hit WHERE pause IS NOT NULL";
+         SELECT id FROM hit WHERE pause IS NOT NULL"
+    );
     type Row = Uuid;
 }
 
-/// Parks what matches a pause in force; the ids of all that match.
-pub fn park(c: &mut PgConnection, fence: Fence, pauses: &Pauses, batch: &[Due]) -> Result<Ruled<Vec<TaskId>>> {
-    hold_known(c, fence, pauses.count)?.and_then(|()| {
-        let in_force = pauses.in_force();
-        if in_force.is_empty() || batch.is_empty() {
+/// Parks what is held back; the ids of all that are.
+pub fn park(
+    c: &mut PgConnection,
+    fence: Fence,
+    pauses: i64,
+    holds: &[Hold<'_>],
+    batch: &[Due],
+) -> Result<Ruled<Vec<TaskId>>> {
+    hold_known(c, fence, pauses)?.and_then(|()| {
+        if holds.is_empty() || batch.is_empty() {
             return Ok(Vec::new());
         }
-        let (names, values) = in_force.iter().map(|pause| pause.label.as_ref()).map(parts).unzip();
+        let (names, values) = holds.iter().map(|hold| hold.pause.label.as_ref()).map(parts).unzip();
         let mut sorted = batch.to_vec();
         sorted.sort_by_key(|due| due.id);
         sorted.dedup_by_key(|due| due.id);
         let matching: Vec<Key> = statement::<Park, _>(&[
-            Value::Ints(in_force.iter().map(|pause| pause.id).collect()),
+            Value::Ints(holds.iter().map(|hold| hold.pause.id).collect()),
             Value::MaybeTexts(names),
             Value::MaybeTexts(values),
+            Value::Ints(holds.iter().map(|hold| hold.before.micros()).collect()),
+            Value::Ints(holds.iter().map(|hold| hold.after.0.micros()).collect()),
+            Value::Keys(holds.iter().map(|hold| hold.after.1.into()).collect()),
             Value::Keys(sorted.iter().map(|due| due.id.into()).collect()),
             Value::Ints(sorted.iter().map(|due| due.due_at.micros()).collect()),
         ])
@@ -77,34 +90,42 @@ impl Words for Oldest {
     type Row = (Uuid, BigInt);
 }
 
-struct Unpark;
+struct LetGoOf;
 
-impl Words for Unpark {
-    const SQL: &'static str = "UPDATE task t SET due_at = p.due_at FROM unnest(?, ?) AS p(id, due_at) \
-        WHERE t.id = p.id AND t.state = 0 AND t.due_at = 253402300799000000 \
-        RETURNING t.id, t.due_at, t.priority, t.misfire_ms";
+impl Words for LetGoOf {
+    const SQL: &'static str = concat!(
+        "UPDATE task t SET due_at = p.due_at FROM unnest(?, ?) AS p(id, due_at) WHERE ",
+        by_key!("t.id", "p.id"),
+        " AND t.state = 0 AND (t.due_at = 253402300799000000) IS TRUE RETURNING t.id, t.due_at, t.priority, t.misfire_ms"
+    );
     type Row = DueColumns;
 }
 
-struct Forget;
+struct Unpark;
 
-impl Words for Forget {
+impl Words for Unpark {
     const SQL: &'static str = "DELETE FROM parked WHERE id = ANY(?)";
     type Row = ();
 }
 
+/// They have an instant of their own again, whatever pause they waited for.
+pub fn unpark(c: &mut PgConnection, mut keys: Vec<Key>) -> Result<()> {
+    keys.sort_unstable();
+    statement::<Unpark, _>(&[Value::Keys(keys)]).execute(c)?;
+    Ok(())
+}
+
+/// One that is resumed at a pace is over when nothing can be parked for it any more either.
 struct End;
 
 impl Words for End {
-    const SQL: &'static str = "DELETE FROM pause WHERE seq = ? AND resumed_at IS NOT NULL";
+    const SQL: &'static str = "DELETE FROM pause p WHERE seq = ? AND resumed_at IS NOT NULL AND (per_second IS NULL OR \
+        (SELECT id FROM task WHERE (due_at, id) > (?, ?) AND due_at < p.resumed_at AND state = 0 ORDER BY due_at, id LIMIT 1) \
+        IS NULL)";
     type Row = ();
 }
 
-/// Before every task's instant.
-const FIRST: (Timestamp, TaskId) = (Timestamp::MIN, TaskId(uuid::Uuid::nil()));
-
-/// Lets the oldest go that wait for the end of a pause that is being resumed. With the last of them the pause goes: none is
-/// parked any more for one that is not in force.
+/// Lets the oldest go that wait for the end of a pause that is being resumed. With the last of them the pause goes.
 pub fn let_go(c: &mut PgConnection, fence: Fence, pauses: i64, step: &Step) -> Result<Ruled<LetGo>> {
     hold_known(c, fence, pauses)?.and_then(|()| {
         let (limit, after) = (step.limit.min(LET_GO_MAX), step.after.unwrap_or(FIRST));
@@ -117,14 +138,17 @@ pub fn let_go(c: &mut PgConnection, fence: Fence, pauses: i64, step: &Step) -> R
         let (ids, instants): (Vec<Key>, Vec<i64>) = oldest.iter().copied().unzip();
         let mut rows: Vec<DueRow> = Vec::new();
         if !ids.is_empty() {
-            rows = statement::<Unpark, _>(&[Value::Keys(ids.clone()), Value::Ints(instants)]).load(c)?;
-            statement::<Forget, _>(&[Value::Keys(ids)]).execute(c)?;
+            rows = statement::<LetGoOf, _>(&[Value::Keys(ids.clone()), Value::Ints(instants)]).load(c)?;
+            unpark(c, ids)?;
         }
-        let is_over = oldest.len() < limit && step.after.is_none();
+        let tasks: Vec<Due> = rows.iter().map(due).collect::<Result<_>>()?;
+        let mut is_over = oldest.len() < limit && step.after.is_none();
         if is_over {
-            statement::<End, _>(&[Value::Int(step.pause)]).execute(c)?;
+            let (at, id) = step.reached.max(tasks.iter().map(Due::key).max()).unwrap_or(FIRST);
+            let values = [Value::Int(step.pause), Value::Int(at.micros()), Value::Key(id.into())];
+            is_over = statement::<End, _>(&values).execute(c)? > 0;
         }
-        Ok(LetGo { tasks: rows.iter().map(due).collect::<Result<_>>()?, next, is_over })
+        Ok(LetGo { tasks, next, is_over })
     })
 }
 
@@ -132,8 +156,11 @@ pub fn let_go(c: &mut PgConnection, fence: Fence, pauses: i64, step: &Step) -> R
 struct TellEnded;
 
 impl Words for TellEnded {
-    const SQL: &'static str = "WITH gone AS (DELETE FROM parked WHERE id = ANY(?) RETURNING id, due_at) \
-        UPDATE task_history h SET due_at = gone.due_at FROM gone WHERE h.id = gone.id";
+    const SQL: &'static str = concat!(
+        "WITH gone AS (DELETE FROM parked WHERE id = ANY(?) RETURNING id, due_at) \
+         UPDATE task_history h SET due_at = gone.due_at FROM gone WHERE ",
+        by_key!("h.id", "gone.id")
+    );
     type Row = ();
 }
 

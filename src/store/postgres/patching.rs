@@ -5,7 +5,7 @@ use diesel::sql_types::Uuid;
 
 use super::changes::LOOKS;
 use super::columns::DueColumns;
-use super::operations::unpark;
+use super::parking::unpark;
 use super::reading::find;
 use super::value::Value;
 use crate::domain::payload::Payload;

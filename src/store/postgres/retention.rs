@@ -6,6 +6,7 @@ use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, SmallInt, Text, Uuid};
 
+use super::columns::by_key;
 use super::counts::{self, Writer};
 use super::value::Value;
 use crate::domain::time::micros_of;
@@ -17,14 +18,20 @@ use crate::store::{Ended, Removed, Result};
 /// Most tasks of a batch.
 const TASKS_MAX: i64 = 500;
 
-/// From where the last batch has ended: what is removed is in the index still, as long as anybody may see it. The clock is read once, and so bounds the index; read for each row it could not. A row that somebody moves just now is his.
+/// From where the last batch has ended: what is removed is in the index still, as long as anybody may see it.
+/// The clock is read once, and so bounds the index; read for each row it could not. A row that somebody moves just now is
+/// his.
 struct RemoveTasks;
 
 impl Words for RemoveTasks {
-    const SQL: &'static str = "WITH old AS MATERIALIZED (SELECT id AS old_id FROM task_history \
-        WHERE state <> 4 AND (finished_at, id) > (?, ?) AND finished_at < (SELECT now_us() - ?) ORDER BY finished_at, id LIMIT ? FOR UPDATE SKIP LOCKED) \
-        DELETE FROM task_history h USING old WHERE h.id = old_id RETURNING h.id, h.state, h.created_at, h.target, h.labels, \
-        h.finished_at";
+    const SQL: &'static str = concat!(
+        "WITH old AS MATERIALIZED (SELECT id AS old_id FROM task_history \
+         WHERE state <> 4 AND (finished_at, id) > (?, ?) AND finished_at < (SELECT now_us() - ?) ORDER BY finished_at, id \
+         LIMIT ? FOR UPDATE SKIP LOCKED) \
+         DELETE FROM task_history h USING old WHERE ",
+        by_key!("h.id", "old_id"),
+        " RETURNING h.id, h.state, h.created_at, h.target, h.labels, h.finished_at"
+    );
     type Row = (Uuid, SmallInt, BigInt, Text, Text, BigInt);
 }
 
@@ -48,10 +55,13 @@ impl Words for RemoveTags {
 struct RemoveLetters;
 
 impl Words for RemoveLetters {
-    const SQL: &'static str = "WITH old AS MATERIALIZED (SELECT seq AS old_seq FROM dead_letter \
-        WHERE replayed_at IS NOT NULL AND replayed_at < (SELECT now_us() - ?) \
-        ORDER BY replayed_at, seq LIMIT ? FOR UPDATE SKIP LOCKED) \
-        DELETE FROM dead_letter d USING old WHERE d.seq = old_seq";
+    const SQL: &'static str = concat!(
+        "WITH old AS MATERIALIZED (SELECT seq AS old_seq FROM dead_letter \
+         WHERE replayed_at IS NOT NULL AND replayed_at < (SELECT now_us() - ?) \
+         ORDER BY replayed_at, seq LIMIT ? FOR UPDATE SKIP LOCKED) \
+         DELETE FROM dead_letter d USING old WHERE ",
+        by_key!("d.seq", "old_seq")
+    );
     type Row = ();
 }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 
-use super::columns::DueColumns;
+use super::columns::{DueColumns, by_key};
 use super::late::settle_late;
 use super::moves::{End, end_claims};
 use super::value::Value;
@@ -108,12 +108,14 @@ impl Words for HoldTasks {
 struct ScheduleAgain;
 
 impl Words for ScheduleAgain {
-    const SQL: &'static str = "UPDATE task t SET state = 0, due_at = b.due_at, owner = NULL, epoch = NULL, \
-        attempt = t.attempt + b.starts, started_at = coalesce(b.started_at, t.started_at), \
-        last_error = CASE WHEN b.starts = 1 THEN b.error ELSE t.last_error END \
-        FROM unnest(?, ?, ?, ?, ?, ?) AS b(id, claim_no, due_at, starts, started_at, error) \
-        WHERE t.id = b.id AND t.claim_no = b.claim_no AND t.owner = ? AND t.state = 1 \
-        RETURNING t.id, t.due_at, t.priority, t.misfire_ms";
+    const SQL: &'static str = concat!(
+        "UPDATE task t SET state = 0, due_at = b.due_at, owner = NULL, epoch = NULL, \
+         attempt = t.attempt + b.starts, started_at = coalesce(b.started_at, t.started_at), \
+         last_error = CASE WHEN b.starts = 1 THEN b.error ELSE t.last_error END \
+         FROM unnest(?, ?, ?, ?, ?, ?) AS b(id, claim_no, due_at, starts, started_at, error) WHERE ",
+        by_key!("t.id", "b.id"),
+        " AND t.claim_no = b.claim_no AND t.owner = ? AND t.state = 1 RETURNING t.id, t.due_at, t.priority, t.misfire_ms"
+    );
     type Row = DueColumns;
 }
 
@@ -141,12 +143,13 @@ fn schedule_again(c: &mut PgConnection, owner: GenerationId, back: &[(&Settlemen
 struct Record;
 
 impl Words for Record {
-    const SQL: &'static str = "INSERT INTO attempt (task_id, claim_no, attempt, generation, epoch, due_at, started_at, \
-        finished_at, outcome, error) \
-        SELECT t.id, t.claim_no, t.attempt + 1, t.owner, t.epoch, t.due_at, e.started_at, e.finished_at, e.outcome, e.error \
-        FROM unnest(?, ?, ?, ?, ?, ?) AS e(id, claim_no, started_at, finished_at, outcome, error) \
-        JOIN task t ON t.id = e.id AND t.claim_no = e.claim_no WHERE t.owner = ? AND t.state = 1 \
-        ON CONFLICT DO NOTHING";
+    const SQL: &'static str = concat!(
+        "INSERT INTO attempt (task_id, claim_no, attempt, generation, epoch, due_at, started_at, finished_at, outcome, error) \
+         SELECT t.id, t.claim_no, t.attempt + 1, t.owner, t.epoch, t.due_at, e.started_at, e.finished_at, e.outcome, e.error \
+         FROM unnest(?, ?, ?, ?, ?, ?) AS e(id, claim_no, started_at, finished_at, outcome, error) JOIN task t ON ",
+        by_key!("t.id", "e.id"),
+        " AND t.claim_no = e.claim_no WHERE t.owner = ? AND t.state = 1 ON CONFLICT DO NOTHING"
+    );
     type Row = ();
 }
 

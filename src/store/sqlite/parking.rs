@@ -7,7 +7,8 @@ use diesel::sqlite::SqliteConnection;
 
 use super::mastership::known;
 use super::value::Value;
-use crate::domain::{Due, Pause, Pauses, Task, TaskId, Timestamp};
+use crate::domain::pause::{FIRST, Hold};
+use crate::domain::{Due, Pause, Task, TaskId, Timestamp};
 use crate::store::key::Key;
 use crate::store::row::{DueRow, due, labels};
 use crate::store::statement::{Words, statement};
@@ -41,30 +42,38 @@ impl Words for Keep {
     type Row = ();
 }
 
-/// Parks what matches a pause in force; the ids of all that match.
-pub fn park(c: &mut SqliteConnection, fence: Fence, pauses: &Pauses, batch: &[Due]) -> Result<Ruled<Vec<TaskId>>> {
-    known(c, fence, pauses.count)?.and_then(|()| {
-        let (in_force, mut matching) = (pauses.in_force(), Vec::new());
+/// Parks what is held back; the ids of all that are.
+pub fn park(
+    c: &mut SqliteConnection,
+    fence: Fence,
+    pauses: i64,
+    holds: &[Hold<'_>],
+    batch: &[Due],
+) -> Result<Ruled<Vec<TaskId>>> {
+    known(c, fence, pauses)?.and_then(|()| {
+        let mut held = Vec::new();
         for due in batch {
-            let Some(pause) = holding(c, &in_force, due.id)? else { continue };
-            matching.push(due.id);
+            let Some(pause) = holding(c, holds, due)? else { continue };
+            held.push(due.id);
             let (id, due_at) = (Value::Blob(due.id.0.as_bytes()), Value::Int(due.due_at.micros()));
             if statement::<Park, _>(&[id, due_at]).execute(c)? == 1 {
                 statement::<Keep, _>(&[id, Value::Int(pause.id), due_at]).execute(c)?;
             }
         }
-        Ok(matching)
+        Ok(held)
     })
 }
 
-/// The first of these pauses that a task matches.
-fn holding<'a>(c: &mut SqliteConnection, in_force: &[&'a Pause], id: TaskId) -> Result<Option<&'a Pause>> {
-    if let Some(whole) = in_force.iter().find(|pause| pause.label.is_none()) {
-        return Ok(Some(*whole));
+/// The first of these pauses that holds a task back.
+fn holding<'a>(c: &mut SqliteConnection, holds: &[Hold<'a>], due: &Due) -> Result<Option<&'a Pause>> {
+    let pauses: Vec<&'a Pause> = holds.iter().filter(|hold| hold.holds(due)).map(|hold| hold.pause).collect();
+    if pauses.first().is_none_or(|first| first.label.is_none()) {
+        return Ok(pauses.first().copied());
     }
-    let written: Option<String> = statement::<Labels, _>(&[Value::Blob(id.0.as_bytes())]).get_result(c).optional()?;
+    let written: Option<String> =
+        statement::<Labels, _>(&[Value::Blob(due.id.0.as_bytes())]).get_result(c).optional()?;
     let Some(labels) = written.map(|written| labels(&written)).transpose()? else { return Ok(None) };
-    Ok(in_force.iter().copied().find(|pause| pause.matches(&labels)))
+    Ok(pauses.into_iter().find(|pause| pause.matches(&labels)))
 }
 
 struct Oldest;
@@ -90,18 +99,16 @@ impl Words for Forget {
     type Row = ();
 }
 
+/// One that is resumed at a pace is over when nothing can be parked for it any more either.
 struct End;
 
 impl Words for End {
-    const SQL: &'static str = "DELETE FROM pause WHERE seq = ? AND resumed_at IS NOT NULL";
+    const SQL: &'static str = "DELETE FROM pause WHERE seq = ? AND resumed_at IS NOT NULL AND (per_second IS NULL OR \
+        NOT EXISTS (SELECT 1 FROM task WHERE (due_at, id) > (?, ?) AND due_at < pause.resumed_at AND state = 0))";
     type Row = ();
 }
 
-/// Before every task's instant.
-const FIRST: (Timestamp, TaskId) = (Timestamp::MIN, TaskId(uuid::Uuid::nil()));
-
-/// Lets the oldest go that wait for the end of a pause that is being resumed. With the last of them the pause goes: none is
-/// parked any more for one that is not in force.
+/// Lets the oldest go that wait for the end of a pause that is being resumed. With the last of them the pause goes.
 pub fn let_go(c: &mut SqliteConnection, fence: Fence, pauses: i64, step: &Step) -> Result<Ruled<LetGo>> {
     known(c, fence, pauses)?.and_then(|()| {
         let (limit, mut tasks) = (step.limit.min(LET_GO_MAX), Vec::new());
@@ -117,9 +124,11 @@ pub fn let_go(c: &mut SqliteConnection, fence: Fence, pauses: i64, step: &Step) 
             tasks.extend(row.as_ref().map(due).transpose()?);
             statement::<Forget, _>(&[id]).execute(c)?;
         }
-        let is_over = oldest.len() < limit && step.after.is_none();
+        let mut is_over = oldest.len() < limit && step.after.is_none();
         if is_over {
-            statement::<End, _>(&[Value::Int(step.pause)]).execute(c)?;
+            let (at, id) = step.reached.max(tasks.iter().map(Due::key).max()).unwrap_or(FIRST);
+            let (at, id) = (Value::Int(at.micros()), Value::Blob(id.0.as_bytes()));
+            is_over = statement::<End, _>(&[Value::Int(step.pause), at, id]).execute(c)? > 0;
         }
         Ok(LetGo { tasks, next, is_over })
     })
@@ -181,6 +190,8 @@ mod tests {
         for plan in [plan::<Forget>(), plan::<Taken>(), plan::<ReallyDue>()] {
             assert!(plan.contains("SEARCH parked USING") && plan.contains("(id=?)"), "{plan}");
         }
+        let end = plan::<End>();
+        assert!(end.contains("SEARCH task USING") && end.contains("INDEX task_due ("), "{end}");
         let oldest = plan::<Oldest>();
         assert!(oldest.contains("USING COVERING INDEX parked_pause (pause=? AND (due_at,id)>(?,?))"), "{oldest}");
         assert!(!oldest.contains("TEMP B-TREE"), "{oldest}");
