@@ -224,9 +224,9 @@ impl<'a> Look<'a> {
                 let table = if state.is_live() { "task" } else { "task_history" };
                 let code = state.code();
                 // Where it is said too, the index of the exceptional ones knows it.
-                let known = if is_exceptional(state) { " AND s.state <> 2" } else { "" };
+                let known = if is_exceptional(state) { "s.state <> 2".to_owned() } else { in_time("s") };
                 let of_row = format!(
-                    " AND (SELECT s.state FROM {table} s WHERE s.state = {code}{known} \
+                    " AND (SELECT s.state FROM {table} s WHERE s.state = {code} AND {known} \
                      AND (s.created_at, s.id) >= (t.created_at, t.id) AND (s.created_at, s.id) <= (t.created_at, t.id)) = {code}"
                 );
                 words.and(&of_row, []);
@@ -289,6 +289,11 @@ fn is_exceptional(state: State) -> bool {
     !state.is_live() && state != State::Succeeded
 }
 
+/// In the words of the partial indexes in the order of lists, which hold every row.
+fn in_time(table: &str) -> String {
+    format!("{table}.created_at > -1000000000000000000")
+}
+
 /// An index's entries, unordered still.
 fn entries<'v, L: Looker>(lead: Lead<'v>, span: &'v Span) -> Wording<'v, L> {
     let mut words = Composed::new();
@@ -300,7 +305,7 @@ fn between<'v, L: Looker>(words: &mut Wording<'v, L>, lead: Lead<'v>, span: &'v 
     let from = |table: &str| format!("SELECT t.created_at, t.id FROM {table} AS t WHERE ");
     match lead {
         Lead::Tag(tag) => words.and(&(from("task_tag") + "t.tag = ? AND "), [L::Value::text(tag)]),
-        Lead::Table(table) => words.and(&from(table), []),
+        Lead::Table(table) => words.and(&format!("{}{} AND ", from(table), in_time("t")), []),
         // In the words of the partial index of the exceptional ones, which is taken for no others.
         Lead::Exceptional(state) => {
             words.and(&format!("{}t.state = {} AND t.state <> 2 AND ", from("task_history"), state.code()), []);

@@ -38,7 +38,8 @@ pub fn cancel(c: &mut PgConnection, writer: Writer, id: TaskId) -> Result<Change
 struct Settle;
 
 impl Words for Settle {
-    const SQL: &'static str = "UPDATE task_history SET state = ?, finished_at = now_us() WHERE id = ? AND state = 4";
+    const SQL: &'static str =
+        "UPDATE task_history SET state = ?, finished_at = now_us() WHERE id = ? AND (state = 4) IS TRUE";
     type Row = ();
 }
 

@@ -43,6 +43,15 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
+/// In the words of the indexes in the order of a time, which every row is in: they are taken for nothing that does not say so
+/// (see the migration `by_key`).
+macro_rules! in_time {
+    ($time:literal) => {
+        concat!($time, " > -1000000000000000000")
+    };
+}
+pub(super) use in_time;
+
 /// Looks for the row of `$key` once for each given row. As `=` it could be planned the other way round: statistics that were
 /// taken while the table was empty let a walk through all of its index look cheap, and the plan stays when it is full. This
 /// can only be a condition of an index scan; nothing that is compared beside it may be an `=` of another index's first column

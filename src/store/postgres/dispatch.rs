@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Uuid};
 
-use super::columns::{DueColumns, by_key};
+use super::columns::{DueColumns, by_key, in_time};
 use super::counts::{self, Writer};
 use super::generations::{add_assigned, hold_alive};
 use super::mastership::hold_known;
@@ -19,8 +19,11 @@ use crate::store::{Claimed, Fence, Order, Result, Ruled};
 struct Scheduled;
 
 impl Words for Scheduled {
-    const SQL: &'static str = "SELECT id, due_at, priority, misfire_ms FROM task \
-        WHERE (due_at, id) > (?, ?) AND due_at <= ? AND state = 0 ORDER BY due_at, id LIMIT ?";
+    const SQL: &'static str = concat!(
+        "SELECT id, due_at, priority, misfire_ms FROM task WHERE ",
+        in_time!("due_at"),
+        " AND (due_at, id) > (?, ?) AND due_at <= ? AND state = 0 ORDER BY due_at, id LIMIT ?"
+    );
     type Row = DueColumns;
 }
 

@@ -14,7 +14,7 @@ use crate::store::{EndedAttempt, Result, Settled, Settlement};
 struct Waits;
 
 impl Words for Waits {
-    const SQL: &'static str = "SELECT id FROM task_history WHERE id = ? AND claim_no = ? AND owner = ? AND state = 4 \
+    const SQL: &'static str = "SELECT id FROM task_history WHERE id = ? AND claim_no = ? AND owner = ? AND (state = 4) IS TRUE \
         FOR UPDATE";
     type Row = Uuid;
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Uuid};
 
-use super::columns::{DueColumns, by_key};
+use super::columns::{DueColumns, by_key, in_time};
 use super::mastership::hold_known;
 use super::value::Value;
 use crate::domain::pause::{FIRST, Hold};
@@ -85,8 +85,11 @@ fn parts(label: Option<&(String, String)>) -> (Option<&str>, Option<&str>) {
 struct Oldest;
 
 impl Words for Oldest {
-    const SQL: &'static str =
-        "SELECT id, due_at FROM parked WHERE pause = ? AND (due_at, id) > (?, ?) ORDER BY due_at, id LIMIT ?";
+    const SQL: &'static str = concat!(
+        "SELECT id, due_at FROM parked WHERE pause = ? AND ",
+        in_time!("due_at"),
+        " AND (due_at, id) > (?, ?) ORDER BY due_at, id LIMIT ?"
+    );
     type Row = (Uuid, BigInt);
 }
 
@@ -119,9 +122,11 @@ pub fn unpark(c: &mut PgConnection, mut keys: Vec<Key>) -> Result<()> {
 struct End;
 
 impl Words for End {
-    const SQL: &'static str = "DELETE FROM pause p WHERE seq = ? AND resumed_at IS NOT NULL AND (per_second IS NULL OR \
-        (SELECT id FROM task WHERE (due_at, id) > (?, ?) AND due_at < p.resumed_at AND state = 0 ORDER BY due_at, id LIMIT 1) \
-        IS NULL)";
+    const SQL: &'static str = concat!(
+        "DELETE FROM pause p WHERE seq = ? AND resumed_at IS NOT NULL AND (per_second IS NULL OR (SELECT id FROM task WHERE ",
+        in_time!("due_at"),
+        " AND (due_at, id) > (?, ?) AND due_at < p.resumed_at AND state = 0 ORDER BY due_at, id LIMIT 1) IS NULL)"
+    );
     type Row = ();
 }
 

@@ -4,6 +4,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
+use super::columns::in_time;
 use super::value::Value;
 use crate::domain::limits::{PAUSES_MAX, WAITING_COUNTED_MAX};
 use crate::domain::{Pause, Pauses};
@@ -165,8 +166,11 @@ pub fn all(c: &mut PgConnection) -> Result<Pauses> {
 struct Waiting;
 
 impl Words for Waiting {
-    const SQL: &'static str = "SELECT (SELECT count(*) FROM (SELECT 1 FROM parked WHERE pause = s.seq LIMIT ?) AS counted) \
-        FROM unnest(?) WITH ORDINALITY AS s(seq, place) ORDER BY place";
+    const SQL: &'static str = concat!(
+        "SELECT (SELECT count(*) FROM (SELECT 1 FROM parked WHERE pause = s.seq AND ",
+        in_time!("due_at"),
+        " LIMIT ?) AS counted) FROM unnest(?) WITH ORDINALITY AS s(seq, place) ORDER BY place"
+    );
     type Row = BigInt;
 }
 

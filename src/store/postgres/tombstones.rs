@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Uuid};
 
 use super::changes;
+use super::columns::in_time;
 use super::counts::Writer;
 use super::moves::cancel_scheduled;
 use super::offsets::offsets;
@@ -89,8 +90,11 @@ pub fn bury_under(c: &mut PgConnection, id: TaskId) -> Result<()> {
 struct Oldest;
 
 impl Words for Oldest {
-    const SQL: &'static str = "SELECT id, positions FROM tombstone WHERE topic_id = ? AND cancelled_at <= now_us() - ? \
-        ORDER BY cancelled_at, id LIMIT ?";
+    const SQL: &'static str = concat!(
+        "SELECT id, positions FROM tombstone WHERE topic_id = ? AND ",
+        in_time!("cancelled_at"),
+        " AND cancelled_at <= now_us() - ? ORDER BY cancelled_at, id LIMIT ?"
+    );
     type Row = (Uuid, Text);
 }
 

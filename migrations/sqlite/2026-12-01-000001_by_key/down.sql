@@ -1,0 +1,2 @@
+-- The step before.
+UPDATE schema_version SET version = 7;
