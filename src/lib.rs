@@ -47,7 +47,7 @@
 //!   any more. The flag in [`actors::master_resolver`] only spares useless work.
 //! - **A pause holds from its answer on.** It changes the fence's row, which a claim reads: the claim of a master that has not
 //!   read the pauses since is refused ([`store::Store::claim_under`]). What comes due meanwhile is parked at the end of time and let
-//!   go at a pace ([`domain::pause`], [`domain::pace`]).
+//!   go at a pace, and so is what had come due before a resume and was not parked yet ([`domain::pause`], [`domain::pace`]).
 //! - **No start record, no call.** And a generation that is not `alive` gets no start record: so what it gives back and
 //!   what it starts exclude each other, and a recovery that has marked it dead knows all that it can ever have started.
 //! - **An outcome is bound to (id, `claim_no`, owner).** Repeats and latecomers change nothing that is not theirs.

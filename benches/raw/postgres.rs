@@ -105,8 +105,8 @@ impl RawPostgres {
         let mut after = (i64::MIN, Uuid::nil());
         loop {
             let due: Vec<Id> = sql_query(
-                "SELECT id, due_at FROM task WHERE (due_at, id) > ($2, $3) AND due_at <= $1 AND state = 0 \
-                 ORDER BY due_at, id LIMIT 1000",
+                "SELECT id, due_at FROM task WHERE due_at > -1000000000000000000 AND (due_at, id) > ($2, $3) \
+                 AND due_at <= $1 AND state = 0 ORDER BY due_at, id LIMIT 1000",
             )
             .bind::<BigInt, _>(super::now_us())
             .bind::<BigInt, _>(after.0)

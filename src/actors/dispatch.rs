@@ -99,33 +99,36 @@ impl Dispatch {
         let limit = usize::try_from(total).unwrap_or(usize::MAX).min(CLAIM_MAX);
         let mut passed = Passed { next: Duration::ZERO, assigned: Vec::new(), deposed: false, starved: false };
         let until = now.plus(self.parts.config.claim_lead);
-        let (batch, has_parked) = if self.pauses.hold() {
+        let (batch, held) = if self.pauses.may_hold() {
             self.take_free(fence, until, limit, &mut passed)?
         } else {
-            (self.ahead.take_due(until, limit), false)
+            (self.ahead.take_due(until, limit), 0)
         };
         let fitting = self.call_off(fence, &batch, now, &mut passed)?;
         if !fitting.is_empty() {
             self.claim(fence, &fitting, &credits, &mut passed)?;
         }
-        self.let_go(fence, &mut passed)?;
-        passed.next = self.next(total > 0 || has_parked);
+        // As long as all that is ripe is parked, older ones may be among what is next: they would be let go out of turn.
+        if held < self.parts.store.parks() {
+            self.let_go(fence, &mut passed)?;
+        }
+        passed.next = self.next(total > 0 || held > 0);
         passed.starved = self.ahead.has_ready();
         Ok(passed)
     }
 
-    /// Takes out what is due and not paused, at most `limit`, and whether something was that is paused. That is parked with
-    /// and without credit: nothing else gets past it in memory.
+    /// Takes out what is due and not paused, at most `limit`, and how many were that are paused. They are parked with and
+    /// without credit: nothing else gets past it in memory.
     fn take_free(
         &mut self,
         fence: Fence,
         until: Timestamp,
         limit: usize,
         passed: &mut Passed,
-    ) -> Result<(Vec<Due>, bool)> {
+    ) -> Result<(Vec<Due>, usize)> {
         let mut batch = self.ahead.take_due(until, self.parts.store.parks());
         let parked = self.pauses.park(&self.parts, fence, &batch).inspect_err(|_| self.ahead.put_back(&batch))?;
-        let Some(held) = self.ruled(parked, &batch, passed) else { return Ok((Vec::new(), false)) };
+        let Some(held) = self.ruled(parked, &batch, passed) else { return Ok((Vec::new(), 0)) };
         let held: HashSet<TaskId> = held.into_iter().collect();
         batch.retain(|due| !held.contains(&due.id));
         let rest = batch.split_off(limit.min(batch.len()));
@@ -133,7 +136,7 @@ impl Dispatch {
         // They wait for credit, not for their instant.
         self.ahead.ripen(until);
         self.pauses.put_back(&rest);
-        Ok((batch, !held.is_empty()))
+        Ok((batch, held.len()))
     }
 
     /// Lets some go that were paused, if it is time: they are due, so that they are claimed by the next pass.

@@ -58,7 +58,7 @@ impl KnownPauses {
     }
 
     /// Something in memory may be paused.
-    pub fn hold(&self) -> bool {
+    pub fn may_hold(&self) -> bool {
         self.known.all.iter().any(|pause| pause.is_in_force() || pause.per_second.is_some())
     }
 
@@ -128,6 +128,7 @@ impl KnownPauses {
     /// A step may have been done and may not: what it may have left is looked for too.
     pub fn lost_track(&mut self) {
         self.resumed.iter_mut().for_each(|one| one.after = None);
+        self.forget();
     }
 
     /// These of a pause's were let go, and perhaps they were the last.

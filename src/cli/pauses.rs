@@ -25,7 +25,8 @@ Examples:
   task-scheduler resume 3 --at-once
   task-scheduler resume --all
 
-Without an id, --label and --all it ends the pause of everything. What came due meanwhile is fired oldest first, 1000 a second unless said.
+Without an id, --label and --all it ends the pause of everything. What came due
+before is fired oldest first, 1000 a second unless said.
 With --all, pauses that are being resumed already keep their pace unless one is given.";
 
 /// For the help of `pauses`.

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-/// A batch may take this long.
-const LONGEST: Duration = Duration::from_millis(25);
+/// A batch may take this long: a claim that comes meanwhile may have to wait for it.
+const LONGEST: Duration = Duration::from_millis(8);
+/// Fewer would cost more than they spare: each batch has a commit.
+const LEAST: usize = 25;
 
 /// Halves where a batch took too long, doubles where it was quick, up to a most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,9 +15,10 @@ pub struct BatchSize {
 }
 
 impl BatchSize {
-    /// Begins with the most.
+    /// Begins with the least.
     pub fn new(most: usize) -> Self {
-        Self { size: most.max(1), most: most.max(1) }
+        let most = most.max(1);
+        Self { size: LEAST.min(most), most }
     }
 
     /// So large may the next one be.
@@ -26,7 +29,7 @@ impl BatchSize {
     /// One has taken so long.
     pub fn took(&mut self, lasted: Duration) {
         if lasted > LONGEST {
-            self.size = (self.size / 2).max(1);
+            self.size = (self.size / 2).max(LEAST.min(self.most));
         } else if lasted < LONGEST / 2 {
             self.size = self.size.saturating_mul(2).min(self.most);
         }
@@ -47,10 +50,10 @@ mod tests {
             };
             (0..times).map(&mut size).collect::<Vec<_>>()
         };
-        assert_eq!(batch.size(), 100);
-        assert_eq!(sizes(&mut batch, LONGEST * 2, 8), [50, 25, 12, 6, 3, 1, 1, 1]);
-        assert_eq!(sizes(&mut batch, LONGEST, 2), [1, 1], "just right");
-        assert_eq!(sizes(&mut batch, Duration::ZERO, 8), [2, 4, 8, 16, 32, 64, 100, 100]);
-        assert_eq!(BatchSize::new(0).size(), 1);
+        assert_eq!(batch.size(), 25);
+        assert_eq!(sizes(&mut batch, Duration::ZERO, 4), [50, 100, 100, 100]);
+        assert_eq!(sizes(&mut batch, LONGEST, 2), [100, 100], "just right");
+        assert_eq!(sizes(&mut batch, LONGEST * 2, 4), [50, 25, 25, 25]);
+        assert_eq!((BatchSize::new(0).size(), BatchSize::new(9).size()), (1, 9));
     }
 }

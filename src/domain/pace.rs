@@ -8,7 +8,7 @@ use super::time::Mono;
 /// have due at that moment waits for its calls.
 const STEP: Duration = Duration::from_millis(20);
 /// Time until the next look where nothing was found.
-const IDLE: Duration = Duration::from_millis(100);
+const IDLE: Duration = Duration::from_secs(1);
 /// What was not let go within this time is not made up for: no flood follows on a standstill.
 const MADE_UP: Duration = Duration::from_millis(500);
 
@@ -95,11 +95,12 @@ mod tests {
 
     #[test]
     fn nothing_is_looked_for_in_a_hurry_where_nothing_was() {
-        for (per_second, wait_ms) in [(1_000, 100), (1, 1_000)] {
+        for (per_second, wait_ms) in [(1_000, 1_000), (2, 1_000), (1, 1_000)] {
             let mut pace = Pace::new(Some(per_second), ms(0));
             pace.idle(ms(5_000));
             assert_eq!((pace.batch(ms(5_000), 500), pace.wait(ms(5_000))), (0, Duration::from_millis(wait_ms)));
-            assert_eq!(pace.batch(ms(5_000 + wait_ms), 500), if per_second == 1 { 1 } else { 20 });
+            let batch = pace.batch(ms(5_000 + wait_ms), 500);
+            assert_eq!(batch, if per_second == 1_000 { 20 } else { 1 });
         }
     }
 

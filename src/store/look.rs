@@ -38,6 +38,10 @@ pub trait Looker {
     type Value<'a>: Held<'a>;
     /// What a place is made of.
     type Row;
+    /// That a row's `created_at` is in the indexes in its order, which all are: in the words of partial indexes that hold every
+    /// row, and are taken for nothing that does not say so. `None`: they are no partial ones, and a bound more would only keep
+    /// a walk from the better one.
+    const IN_TIME: Option<&'static str>;
     /// That the JSON before it has a label: its name, then its value.
     const HAS_LABEL: [&'static str; 2];
     /// Places, as they come.
@@ -224,10 +228,10 @@ impl<'a> Look<'a> {
                 let table = if state.is_live() { "task" } else { "task_history" };
                 let code = state.code();
                 // Where it is said too, the index of the exceptional ones knows it.
-                let known = if is_exceptional(state) { "s.state <> 2".to_owned() } else { in_time("s") };
+                let known = if is_exceptional(state) { "s.state <> 2 AND ".to_owned() } else { in_time::<L>("s") };
                 let of_row = format!(
                     " AND (SELECT s.state FROM {table} s WHERE s.state = {code} AND {known} \
-                     AND (s.created_at, s.id) >= (t.created_at, t.id) AND (s.created_at, s.id) <= (t.created_at, t.id)) = {code}"
+                     (s.created_at, s.id) >= (t.created_at, t.id) AND (s.created_at, s.id) <= (t.created_at, t.id)) = {code}"
                 );
                 words.and(&of_row, []);
             }
@@ -289,9 +293,9 @@ fn is_exceptional(state: State) -> bool {
     !state.is_live() && state != State::Succeeded
 }
 
-/// In the words of the partial indexes in the order of lists, which hold every row.
-fn in_time(table: &str) -> String {
-    format!("{table}.created_at > -1000000000000000000")
+/// See [`Looker::IN_TIME`].
+fn in_time<L: Looker>(table: &str) -> String {
+    L::IN_TIME.map_or_else(String::new, |words| format!("{table}.{words} AND "))
 }
 
 /// An index's entries, unordered still.
@@ -305,7 +309,7 @@ fn between<'v, L: Looker>(words: &mut Wording<'v, L>, lead: Lead<'v>, span: &'v 
     let from = |table: &str| format!("SELECT t.created_at, t.id FROM {table} AS t WHERE ");
     match lead {
         Lead::Tag(tag) => words.and(&(from("task_tag") + "t.tag = ? AND "), [L::Value::text(tag)]),
-        Lead::Table(table) => words.and(&format!("{}{} AND ", from(table), in_time("t")), []),
+        Lead::Table(table) => words.and(&(from(table) + &in_time::<L>("t")), []),
         // In the words of the partial index of the exceptional ones, which is taken for no others.
         Lead::Exceptional(state) => {
             words.and(&format!("{}t.state = {} AND t.state <> 2 AND ", from("task_history"), state.code()), []);

@@ -237,3 +237,17 @@ pub trait Store: Send + Sync + 'static {
     /// The epoch of the newest reign; `None` before the first.
     fn epoch(&self) -> Result<Option<Epoch>>;
 }
+
+#[cfg(test)]
+mod tests {
+    /// A program that does not know its own newest step would be refused by it.
+    #[test]
+    fn the_newest_migration_is_the_schema_that_the_program_knows() {
+        for (store, schema) in [("postgres", super::postgres::SCHEMA), ("sqlite", super::sqlite::SCHEMA)] {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(store);
+            let newest = std::fs::read_dir(folder).unwrap().map(|step| step.unwrap().path()).max().unwrap();
+            let sql = std::fs::read_to_string(newest.join("up.sql")).unwrap();
+            assert!(sql.contains(&format!("SET version = {schema}")), "{store}: {sql}");
+        }
+    }
+}

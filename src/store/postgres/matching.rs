@@ -6,6 +6,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Uuid};
 
+use super::columns::in_time;
 use super::value::Value;
 use crate::domain::TaskId;
 use crate::store::key::Key;
@@ -64,6 +65,7 @@ impl Words for Assigned {
 impl Looker for Postgres<'_> {
     type Value<'a> = Value<'a>;
     type Row = (BigInt, Uuid);
+    const IN_TIME: Option<&'static str> = Some(in_time!("created_at"));
     const HAS_LABEL: [&'static str; 2] = ["(LABELS)::JSONB ->> ?", " = ?"];
     const TOGETHER: usize = 1_000;
 

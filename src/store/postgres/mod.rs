@@ -57,7 +57,7 @@ use crate::domain::pause::Hold;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, Pause, Pauses, State, Task, TaskId, Timestamp};
 
 /// The schema this program knows; see `schema_version` in the migrations.
-pub const SCHEMA: i32 = 7;
+pub const SCHEMA: i32 = 8;
 
 /// The cluster's store.
 pub struct PostgresStore {

@@ -23,7 +23,7 @@ const LET_GO_MAX: usize = 500;
 /// Most tasks of one transaction: it holds the fence.
 pub const PARK_MAX: usize = 500;
 
-/// Of several pauses that a task matches it waits for the first. A row that an older program has left is taken over. Its labels
+/// Of several pauses that hold a task it waits for the first. A row that an older program has left is taken over. Its labels
 /// are read once for all pauses (OFFSET 0: or they would be once for each).
 struct Park;
 
@@ -62,7 +62,7 @@ pub fn park(
         let mut sorted = batch.to_vec();
         sorted.sort_by_key(|due| due.id);
         sorted.dedup_by_key(|due| due.id);
-        let matching: Vec<Key> = statement::<Park, _>(&[
+        let held: Vec<Key> = statement::<Park, _>(&[
             Value::Ints(holds.iter().map(|hold| hold.pause.id).collect()),
             Value::MaybeTexts(names),
             Value::MaybeTexts(values),
@@ -73,7 +73,7 @@ pub fn park(
             Value::Ints(sorted.iter().map(|due| due.due_at.micros()).collect()),
         ])
         .load(c)?;
-        Ok(matching.into_iter().map(Key::task).collect())
+        Ok(held.into_iter().map(Key::task).collect())
     })
 }
 
@@ -93,9 +93,9 @@ impl Words for Oldest {
     type Row = (Uuid, BigInt);
 }
 
-struct LetGoOf;
+struct SetFree;
 
-impl Words for LetGoOf {
+impl Words for SetFree {
     const SQL: &'static str = concat!(
         "UPDATE task t SET due_at = p.due_at FROM unnest(?, ?) AS p(id, due_at) WHERE ",
         by_key!("t.id", "p.id"),
@@ -118,14 +118,20 @@ pub fn unpark(c: &mut PgConnection, mut keys: Vec<Key>) -> Result<()> {
     Ok(())
 }
 
-/// One that is resumed at a pace is over when nothing can be parked for it any more either.
+/// Where nothing is parked for it by now (in the same snapshot: somebody may have parked since the look). One that is resumed at
+/// a pace is over when nothing can be parked for it any more either: among the next 1,000 that came due before, none matches,
+/// and there are no more.
 struct End;
 
 impl Words for End {
     const SQL: &'static str = concat!(
-        "DELETE FROM pause p WHERE seq = ? AND resumed_at IS NOT NULL AND (per_second IS NULL OR (SELECT id FROM task WHERE ",
+        "DELETE FROM pause p WHERE seq = ? AND resumed_at IS NOT NULL AND (SELECT k.id FROM parked k WHERE k.pause = p.seq AND ",
+        in_time!("k.due_at"),
+        " LIMIT 1) IS NULL AND (per_second IS NULL OR (SELECT t.id FROM (SELECT id, labels, row_number() OVER () AS place \
+         FROM task WHERE ",
         in_time!("due_at"),
-        " AND (due_at, id) > (?, ?) AND due_at < p.resumed_at AND state = 0 ORDER BY due_at, id LIMIT 1) IS NULL)"
+        " AND (due_at, id) > (?, ?) AND due_at < p.resumed_at AND state = 0 ORDER BY due_at, id LIMIT 1000) AS t \
+         WHERE t.place = 1000 OR p.label IS NULL OR t.labels::JSONB ->> p.label = p.value LIMIT 1) IS NULL)"
     );
     type Row = ();
 }
@@ -143,7 +149,7 @@ pub fn let_go(c: &mut PgConnection, fence: Fence, pauses: i64, step: &Step) -> R
         let (ids, instants): (Vec<Key>, Vec<i64>) = oldest.iter().copied().unzip();
         let mut rows: Vec<DueRow> = Vec::new();
         if !ids.is_empty() {
-            rows = statement::<LetGoOf, _>(&[Value::Keys(ids.clone()), Value::Ints(instants)]).load(c)?;
+            rows = statement::<SetFree, _>(&[Value::Keys(ids.clone()), Value::Ints(instants)]).load(c)?;
             unpark(c, ids)?;
         }
         let tasks: Vec<Due> = rows.iter().map(due).collect::<Result<_>>()?;

@@ -112,7 +112,7 @@ impl Words for Attempts {
         WHERE task_id = ? UNION ALL \
         SELECT claim_no, attempt, owner, epoch, due_at, started_at, finished_at, 0::SMALLINT, NULL FROM task_history h \
         WHERE id = ? AND (state = 2) IS TRUE \
-        AND NOT EXISTS (SELECT 1 FROM attempt x WHERE x.task_id = h.id AND x.claim_no = h.claim_no)) a \
+        AND (SELECT 1 FROM attempt x WHERE x.task_id = h.id AND x.claim_no = h.claim_no LIMIT 1) IS NULL) a \
         LEFT JOIN generation g ON g.id = a.generation ORDER BY a.claim_no";
     type Row = (Integer, Nullable<Text>, Nullable<BigInt>, BigInt, Nullable<BigInt>, BigInt, SmallInt, Nullable<Text>);
 }

@@ -48,7 +48,7 @@ struct Bury;
 impl Words for Bury {
     const SQL: &'static str = "INSERT INTO dead_letter (buried_at, origin, reason, record) \
         SELECT now_us(), origin, reason, record FROM unnest(?, ?, ?) AS n(origin, reason, record) \
-        WHERE NOT EXISTS (SELECT 1 FROM dead_letter d WHERE d.origin = n.origin) ON CONFLICT DO NOTHING";
+        WHERE (SELECT 1 FROM dead_letter d WHERE d.origin = n.origin LIMIT 1) IS NULL ON CONFLICT DO NOTHING";
     type Row = ();
 }
 

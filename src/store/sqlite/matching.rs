@@ -38,6 +38,7 @@ impl<'a> Held<'a> for Value<'a> {
 impl Looker for Sqlite<'_> {
     type Value<'a> = Value<'a>;
     type Row = (BigInt, Binary);
+    const IN_TIME: Option<&'static str> = None;
     const HAS_LABEL: [&'static str; 2] =
         ["EXISTS (SELECT 1 FROM json_each(LABELS) l WHERE l.key = ?", " AND l.value = ?)"];
     const TOGETHER: usize = 64;
@@ -87,6 +88,7 @@ mod tests {
     impl Looker for Plans {
         type Value<'a> = Value<'a>;
         type Row = (BigInt, Binary);
+        const IN_TIME: Option<&'static str> = Sqlite::IN_TIME;
         const HAS_LABEL: [&'static str; 2] = Sqlite::HAS_LABEL;
         const TOGETHER: usize = Sqlite::TOGETHER;
 
@@ -130,7 +132,9 @@ mod tests {
             plans.1.iter().filter(|step| tables.iter().any(|table| step.contains(table))).collect();
         assert!(steps.len() > 100, "{steps:#?}");
         for step in steps {
-            assert!(step.starts_with("SEARCH ") && (step.contains('=') || step.contains("(created_at,id)")), "{step}");
+            // Both ends of a walk along a table are places: a bound of one column alone would let it begin far away.
+            let is_bounded = step.contains('=') || step.matches("(created_at,id)").count() == 2;
+            assert!(step.starts_with("SEARCH ") && is_bounded, "{step}");
         }
         // Only the few that both tables give for one page are sorted.
         let sorts = plans.1.iter().filter(|step| step.contains("TEMP B-TREE FOR ORDER BY")).count();
