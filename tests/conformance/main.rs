@@ -112,6 +112,7 @@ macro_rules! suite {
                 no_more_are_let_go_at_once_than_fit_into_a_short_transaction,
                 what_matches_another_pause_is_parked_again,
                 what_was_due_before_a_paced_resume_takes_its_turn_even_if_it_was_not_parked,
+                a_paced_pause_waits_for_nobody_elses_backlog,
                 a_pause_that_is_being_resumed_may_be_paused_again,
                 a_parked_task_is_cancelled_as_it_was_due,
                 a_parked_task_submitted_again_is_the_same,

@@ -268,6 +268,21 @@ pub fn what_was_due_before_a_paced_resume_takes_its_turn_even_if_it_was_not_park
     assert_eq!(fixture.store().pauses().unwrap().all, []);
 }
 
+pub fn a_paced_pause_waits_for_nobody_elses_backlog(fixture: &Fixture) {
+    let fence = fixture.master();
+    fixture.ingest(&(0..9).map(task).collect::<Vec<_>>());
+    let ended = |number: u64| {
+        let paused = pause(fixture.store(), Some(&label(number)));
+        let resumed = fixture.store().resume(paused.id, Some(1)).unwrap().unwrap();
+        let_go(fixture, fence, &resumed, 9).is_over
+    };
+    assert!(!ended(5), "one that matches is to be parked still");
+    assert!(ended(50), "nobody's");
+    // There may be one behind more than are looked at.
+    fixture.ingest(&(100..1_100).map(task).collect::<Vec<_>>());
+    assert!(!ended(60));
+}
+
 pub fn no_more_are_let_go_at_once_than_fit_into_a_short_transaction(fixture: &Fixture) {
     let fence = fixture.master();
     let dues = fixture.ingest(&(0..1_200).map(task).collect::<Vec<_>>());
