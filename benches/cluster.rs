@@ -58,7 +58,7 @@ fn main() -> ExitCode {
         report.extend(figures::lists::cluster(&server));
     }
     if wanted("retention") {
-        let (pairs, size) = if short { (1, (300_000, 10)) } else { (5, (1_000_000, 60)) };
+        let (pairs, size) = if short { (1, (300_000, 10)) } else { (5, (1_000_000, 30)) };
         report.extend(figures::retention::measure(&figures::retention::Database::on(&server), pairs, size));
     }
     if wanted("bulk") {

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         report.extend(figures::lists::embedded());
     }
     if wanted("retention") {
-        let (pairs, size) = if short { (1, (300_000, 10)) } else { (5, (1_000_000, 60)) };
+        let (pairs, size) = if short { (1, (300_000, 10)) } else { (5, (1_000_000, 30)) };
         report.extend(figures::retention::measure(&figures::retention::Database::file(), pairs, size));
     }
     if wanted("bulk") {

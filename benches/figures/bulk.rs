@@ -17,7 +17,7 @@ const LABEL: &str = "bulk=mine";
 const PACE: usize = 1_000;
 
 /// What others see alone is the same all the time: seconds of a run.
-const ALONE: usize = 60;
+const ALONE: usize = 45;
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]

@@ -138,6 +138,15 @@ impl Database {
         ));
     }
 
+    /// What was filled in is on the disk, so that nobody who is measured next waits for it.
+    fn settle(&self) {
+        self.run(match self {
+            Self::File(_) => "PRAGMA wal_checkpoint(TRUNCATE)",
+            Self::Url(_) => "CHECKPOINT",
+        });
+        self.until_cleaned();
+    }
+
     /// Tables and indexes, in megabytes.
     fn size_mb(&self) -> f64 {
         let bytes = match self {
@@ -168,6 +177,7 @@ impl Database {
 pub fn measure(database: &Database, pairs: usize, (tasks, seconds): (usize, usize)) -> Vec<Figure> {
     let on = if matches!(database, Database::File(_)) { "file" } else { "PostgreSQL" };
     database.fill(tasks);
+    database.settle();
     let (mut withs, mut withouts, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..pairs {
         // All of it is there in either run; only one removes it.
@@ -178,6 +188,7 @@ pub fn measure(database: &Database, pairs: usize, (tasks, seconds): (usize, usiz
         println!("      {on}: p99 {without:.3} ms, with {} removed meanwhile {with:.3} ms", before - left);
         assert!(left > 0, "there must be something to remove until the end");
         database.fill(before - left);
+        database.settle();
         withouts.push(without);
         withs.push(with);
         ratios.push(with / without);

@@ -308,7 +308,8 @@ impl<'a> Walk<'a> {
         let resumed = *index.get(&resumed);
         let (pause, resumed_at, per_second) = (resumed.id, resumed.resumed_at, resumed.per_second);
         let to_come = |model: &Model| model.state == State::Scheduled && model.parked.is_none();
-        let to_come = |model: &Model| to_come(model) && Some(model.due().due_at) < resumed_at;
+        let matches = |model: &Model| resumed.matches(&model.asked.spec.labels);
+        let to_come = |model: &Model| to_come(model) && Some(model.due().due_at) < resumed_at && matches(model);
         let to_come = per_second.is_some() && self.tasks.iter().any(to_come);
         let mut waiting: Vec<&mut Model> = self.tasks.iter_mut().filter(|model| model.parked == Some(pause)).collect();
         waiting.sort_by_key(|model| model.due().key());
