@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         report.extend(figures::retention::measure(&figures::retention::Database::file(), pairs, size));
     }
     if wanted("bulk") {
-        let (pairs, seconds, failed) = if short { (1, 24, 10_000) } else { (5, 140, 100_000) };
+        let (pairs, seconds, failed) = if short { (1, 30, 10_000) } else { (5, 165, 100_000) };
         report.extend(figures::bulk::embedded(figures::bulk::Size { pairs, seconds, failed }));
     }
     println!(

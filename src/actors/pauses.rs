@@ -101,12 +101,15 @@ impl KnownPauses {
 
     /// Parks those of a batch that are paused; the ids of all that are.
     pub fn park(&self, parts: &Parts, fence: Fence, batch: &[Due]) -> Result<Ruled<Vec<TaskId>>> {
-        let fresh: Vec<Due> = batch.iter().filter(|due| !self.free.contains(&due.id)).copied().collect();
-        if fresh.is_empty() {
+        let reached = |pause| self.resumed.iter().find(|one| one.pause.id == pause).and_then(|one| one.reached);
+        let holds = self.known.holds(&reached);
+        // Whose labels need not be read: what comes due beside a catch-up takes no way more than without one.
+        let may_be_held = |due: &&Due| !self.free.contains(&due.id) && holds.iter().any(|hold| hold.holds(due));
+        let doubtful: Vec<Due> = batch.iter().filter(may_be_held).copied().collect();
+        if doubtful.is_empty() {
             return Ok(Ruled::Done(Vec::new()));
         }
-        let reached = |pause| self.resumed.iter().find(|one| one.pause.id == pause).and_then(|one| one.reached);
-        parts.store.park(fence, self.known.count, &self.known.holds(&reached), &fresh)
+        parts.store.park(fence, self.known.count, &holds, &doubtful)
     }
 
     /// These are not paused and are put back: they need not be asked for again.

@@ -35,8 +35,11 @@ const COUNTED_TOGETHER: usize = 1_000;
 const FILTERS: [&str; 5] = ["state", "label", "from", "to", "target"];
 const FILTERS_ALLOWED: &str = "state, label, from, to, target and dry_run";
 
-/// One batch of this node at a time, and after each the database is left alone for as long as that took: others write in
-/// between, whatever is asked for here. When it may be used again.
+/// After each batch the database is left alone for so many times as long as that took.
+const REST: u32 = 4;
+
+/// One batch of this node at a time, with a rest after each: others write in between, whatever is asked for here. When it may be
+/// used again.
 pub type Turn = Mutex<Mono>;
 
 /// How far it has come.
@@ -221,7 +224,7 @@ impl Work {
             Ok((page, operated, asking.mono().since(began)))
         });
         let (page, operated, lasted) = changed.await?;
-        *free = clock.mono().plus(lasted);
+        *free = clock.mono().plus(lasted.saturating_mul(REST));
         self.batch.took(lasted);
         self.tally.changed += operated.changed;
         self.tally.skipped += page.tasks.len().saturating_sub(operated.changed);
