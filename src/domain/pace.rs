@@ -6,7 +6,7 @@ use super::time::Mono;
 
 /// Time between batches, unless one task takes longer than that. Each batch comes due at once, so it should be small: what others
 /// have due at that moment waits for its calls.
-const STEP: Duration = Duration::from_millis(20);
+const STEP: Duration = Duration::from_millis(10);
 /// Time until the next look where nothing was found.
 const IDLE: Duration = Duration::from_secs(1);
 /// What was not let go within this time is not made up for: no flood follows on a standstill.
@@ -100,7 +100,7 @@ mod tests {
             pace.idle(ms(5_000));
             assert_eq!((pace.batch(ms(5_000), 500), pace.wait(ms(5_000))), (0, Duration::from_millis(wait_ms)));
             let batch = pace.batch(ms(5_000 + wait_ms), 500);
-            assert_eq!(batch, if per_second == 1_000 { 20 } else { 1 });
+            assert_eq!(batch, if per_second == 1_000 { 10 } else { 1 });
         }
     }
 
@@ -108,10 +108,10 @@ mod tests {
     fn the_first_batch_is_small_and_the_rest_of_a_token_is_kept() {
         let mut pace = Pace::new(Some(1_000), ms(0));
         assert_eq!((pace.batch(ms(0), 500), pace.wait(ms(0))), (0, STEP));
-        assert_eq!((pace.batch(ms(19), 500), pace.wait(ms(19))), (0, Duration::from_millis(1)));
+        assert_eq!((pace.batch(ms(9), 500), pace.wait(ms(9))), (0, Duration::from_millis(1)));
         assert_eq!((pace.batch(ms(20), 500), pace.wait(ms(20))), (20, Duration::ZERO));
         pace.took(20, ms(20));
-        assert_eq!((pace.batch(ms(30), 500), pace.wait(ms(30))), (0, Duration::from_millis(10)));
+        assert_eq!((pace.batch(ms(25), 500), pace.wait(ms(25))), (0, Duration::from_millis(5)));
         let mut slow = Pace::new(Some(3), ms(0));
         assert_eq!((slow.batch(ms(333), 500), slow.batch(ms(334), 500)), (0, 1));
         slow.took(1, ms(334));
