@@ -67,7 +67,7 @@
 //!
 //! # Modules, in the order of their dependencies
 //!
-//! `domain ◀ clock, config, metrics ◀ store, queue, targets ◀ actors ◀ api, dashboard ◀ node ◀ cli`; `tests/tidy.rs`
+//! `domain ◀ clock, config, metrics ◀ store, queue, targets ◀ actors ◀ api ◀ dashboard ◀ node ◀ cli`; `tests/tidy.rs`
 //! checks it.
 
 pub mod domain;

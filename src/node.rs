@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_web::dev::ServerHandle;
+use actix_web::web;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -16,7 +17,7 @@ use crate::actors::{NodeIdentity, Parts, Status};
 use crate::api::{self, ApiState};
 use crate::clock::{Clock, DatabaseClock};
 use crate::config::{KafkaCluster, NodeConfig};
-use crate::dashboard;
+use crate::dashboard::{self, Dashboard};
 use crate::domain::clock_map::ClockMap;
 use crate::domain::kafka_topics::{ClusterTopics, KafkaTopics};
 use crate::metrics::Metrics;
@@ -173,7 +174,10 @@ async fn serve(config: NodeConfig, parts: Parts, listener: TcpListener) -> Resul
     log::info!("node {} listens on {}, data in {data}", parts.node.name, parts.node.address);
     let status = Arc::clone(&parts.status);
     parts.store.listen(Box::new(move |hint| status.heard(&hint)));
-    let server = api::serve(api_state(&config, &parts), listener, dashboard::routes).map_err(setup)?;
+    let state = api_state(&config, &parts);
+    let pages = Dashboard::new(&state);
+    let mount = move |routes: &mut web::ServiceConfig| dashboard::routes(routes, &pages);
+    let server = api::serve(state, listener, mount).map_err(setup)?;
     let handle = server.handle();
     actix::spawn(server);
     tokio::select! {

@@ -26,7 +26,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("targets", &["domain", "clock", "config", "metrics"]),
     ("actors", &["domain", "clock", "config", "metrics", "store", "queue", "targets"]),
     ("api", &["domain", "clock", "config", "metrics", "store", "queue", "targets", "actors"]),
-    ("dashboard", &["domain", "clock", "config", "metrics", "store", "queue", "targets", "actors"]),
+    ("dashboard", &["domain", "clock", "config", "metrics", "store", "queue", "targets", "actors", "api"]),
     ("node", &["domain", "clock", "config", "metrics", "store", "queue", "targets", "actors", "api", "dashboard"]),
     ("cli", &["domain", "clock", "config", "store", "queue", "node"]),
     ("main", &["cli"]),

@@ -3,8 +3,8 @@
 //! - Every request names a `Host` that is this node's. A page whose name was pointed at this machine (DNS rebinding)
 //!   sends its own name, so it can neither write nor read.
 //! - A write with an `Origin` has this node's own. Only browsers send one.
-//! - A `POST`, `PUT` or `PATCH` says that it carries JSON. A page can send it to another site only after a preflight,
-//!   which is never answered. A `DELETE` needs a preflight by itself, so it may come without a content type, as curl
+//! - A `POST`, `PUT` or `PATCH` under `/v1` says that it carries JSON. A page can send it to another site only after a preflight,
+//!   which is never answered. The forms of the dashboard, which stand elsewhere, carry a token instead. A `DELETE` needs a preflight by itself, so it may come without a content type, as curl
 //!   sends it.
 
 use std::net::{IpAddr, SocketAddr};
@@ -139,7 +139,8 @@ fn json(request: &ServiceRequest) -> Result<(), Problem> {
     let given = single(headers, &CONTENT_TYPE).unwrap_or("missing, doubled or illegible");
     let essence = given.split(';').next().unwrap_or_default().trim();
     let is = |media_type: &str| essence.eq_ignore_ascii_case(media_type);
-    if is("application/json") || (lines && is("application/x-ndjson")) {
+    let form = !request.path().starts_with("/v1") && is("application/x-www-form-urlencoded");
+    if is("application/json") || (lines && is("application/x-ndjson")) || form {
         return Ok(());
     }
     let allowed = if lines { "application/json or application/x-ndjson" } else { "application/json" };

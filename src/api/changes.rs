@@ -4,20 +4,16 @@ use actix_web::http::header::IF_MATCH;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::ApiState;
+use super::act::{CHANGED, act, not_there};
 use super::body::BodyReader;
 use super::problem::{Kind, Problem};
 use super::revision::{self, Condition, Revision};
-use super::tasks::{Wanted, not_there, remembered, task_id};
-use crate::domain::change_document;
+use super::tasks::{remembered, stands, task_id};
 use crate::domain::limits::SUBMISSION_BYTES_MAX;
-use crate::domain::{State, Task};
-use crate::store::{Patch, Patched};
+use crate::domain::{Task, change_document};
+use crate::store::{Operation, Patch, Patched};
 
 type Answer = Result<HttpResponse, Problem>;
-
-const CHANGED: &str = "only a scheduled one can be changed";
-const RUN: &str = "only a scheduled one can be run now";
-const RETRIED: &str = "only a failed one can be retried";
 
 /// `PATCH /v1/tasks/{id}`.
 pub async fn patch(
@@ -59,9 +55,7 @@ pub async fn run(
 ) -> Answer {
     let id = task_id(&id)?;
     nothing_said(&bodies, &request, payload).await?;
-    let accepted = remembered(&api, id);
-    let change = api.ask(move |store| store.run(id)).await?;
-    Wanted { id, to: State::Scheduled, accepted, needed: RUN }.answer(&api, change)
+    Ok(stands(id, act(&api, id, Operation::Run).await?))
 }
 
 /// `POST /v1/tasks/{id}/retry`.
@@ -74,9 +68,7 @@ pub async fn retry(
 ) -> Answer {
     let id = task_id(&id)?;
     nothing_said(&bodies, &request, payload).await?;
-    let accepted = remembered(&api, id);
-    let change = api.ask(move |store| store.retry(id)).await?;
-    Wanted { id, to: State::Scheduled, accepted, needed: RETRIED }.answer(&api, change)
+    Ok(stands(id, act(&api, id, Operation::Retry).await?))
 }
 
 async fn nothing_said(bodies: &BodyReader, request: &HttpRequest, payload: web::Payload) -> Result<(), Problem> {

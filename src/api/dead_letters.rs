@@ -14,10 +14,10 @@ use super::body::BodyReader;
 use super::known::KnownIds;
 use super::problem::{Kind, Problem};
 use super::request_id::InLog;
-use super::submission;
+use super::submission::{self, Accepted};
 use crate::domain::document::Document;
 use crate::domain::limits::SUBMISSION_BYTES_MAX;
-use crate::domain::{Invalid, Timestamp};
+use crate::domain::{Invalid, Timestamp, TraceParent};
 use crate::queue::Submission;
 use crate::store::Buried;
 
@@ -68,16 +68,34 @@ fn is_cut(letter: &Buried, record: &[u8]) -> bool {
     i64::try_from(record.len()).is_ok_and(|read| read < letter.bytes)
 }
 
+/// A page of dead letters, the newest first.
+#[derive(Debug)]
+pub struct LettersPage {
+    /// Without their records.
+    pub letters: Vec<Buried>,
+    /// Where the next page goes on; `None`: this is the last one.
+    pub next_cursor: Option<String>,
+}
+
 /// `GET /v1/dead-letters?limit=&cursor=`: the newest first.
 pub async fn list(api: web::Data<ApiState>, request: HttpRequest) -> Answer {
-    let (limit, before) = page(request.query_string())?;
+    let LettersPage { letters, next_cursor } = letters(&api, request.query_string()).await?;
+    let letters: Vec<LetterView<'_>> = letters.iter().map(LetterView::listed).collect();
+    Ok(HttpResponse::Ok().json(json!({ "dead_letters": letters, "next_cursor": next_cursor })))
+}
+
+/// The page that a query asks for.
+///
+/// # Errors
+/// A parameter is not allowed as it is, or the database does not answer.
+pub async fn letters(api: &ApiState, query: &str) -> Result<LettersPage, Problem> {
+    let (limit, before) = page(query)?;
     // One more than is shown tells whether there is a next page.
     let mut letters = api.ask(move |store| store.buried(before, limit + 1)).await?;
     let more = letters.len() > limit;
     letters.truncate(limit);
     let next_cursor = letters.last().filter(|_| more).map(|last| write_cursor(last.id));
-    let letters: Vec<LetterView<'_>> = letters.iter().map(LetterView::listed).collect();
-    Ok(HttpResponse::Ok().json(json!({ "dead_letters": letters, "next_cursor": next_cursor })))
+    Ok(LettersPage { letters, next_cursor })
 }
 
 fn page(query: &str) -> Result<(usize, Option<i64>), Problem> {
@@ -114,8 +132,16 @@ fn read_cursor(text: &str) -> Option<i64> {
 
 /// `GET /v1/dead-letters/{id}`.
 pub async fn get(api: web::Data<ApiState>, id: web::Path<String>) -> Answer {
-    let (letter, record) = read(&api, number(&id)?).await?;
+    let (letter, record) = letter(&api, &id).await?;
     Ok(HttpResponse::Ok().json(LetterView::whole(&letter, record)))
+}
+
+/// The dead letter with this number, and as much of its record as is shown.
+///
+/// # Errors
+/// It is no number, there is no such dead letter, or the database does not answer.
+pub async fn letter(api: &ApiState, number: &str) -> Result<(Buried, Vec<u8>), Problem> {
+    read(api, self::number(number)?).await
 }
 
 /// `POST /v1/dead-letters/{id}/replay`: as `POST /v1/tasks` of its record, or of the one that is given. What is refused
@@ -132,13 +158,39 @@ pub async fn replay(
     let at = api.database_clock.at_latest();
     let body = bodies.read(&request, payload, SUBMISSION_BYTES_MAX).await?;
     let given = given_record(&body.bytes)?;
-    let (letter, record) = read(&api, id).await?;
+    let place = if given.is_some() { "/record" } else { "" };
+    let trace_parent = submission::trace_parent(&request);
+    let accepted = resubmit(&api, &known, Resubmission { id, at, given, place, trace_parent }).await?;
+    Ok(accepted.answer())
+}
+
+/// A dead letter that is to be submitted again.
+#[derive(Debug)]
+pub struct Resubmission {
+    /// Its number.
+    pub id: i64,
+    /// When that was asked for: a `delay_ms` counts from it.
+    pub at: Timestamp,
+    /// What is to be submitted instead of its record.
+    pub given: Option<Bytes>,
+    /// Where in what was asked that stands, as a JSON pointer.
+    pub place: &'static str,
+    /// Of which trace it is a part.
+    pub trace_parent: Option<TraceParent>,
+}
+
+/// Submits a dead letter again and marks it so. What is refused leaves it as it was.
+///
+/// # Errors
+/// There is no such dead letter, it was submitted again before, its record is no task, or it cannot be taken now.
+pub async fn resubmit(api: &ApiState, known: &KnownIds, asked: Resubmission) -> Result<Accepted, Problem> {
+    let Resubmission { id, at, given, place, trace_parent } = asked;
+    let (letter, record) = read(api, id).await?;
     if letter.replayed_at.is_some() {
         return Err(replayed_already(id));
     }
     let topics = api.topics.clone();
     let checked = crate::actors::blocking(move || {
-        let place = if given.is_some() { "/record" } else { "" };
         let document = given.map_or_else(|| whole(&letter, record), Ok);
         Ok(document.and_then(|document| {
             let key = key(&letter, &document).map_err(|invalid| invalid.under(place))?;
@@ -146,9 +198,8 @@ pub async fn replay(
             Ok::<Submission, Problem>(checked.map_err(|invalid| invalid.under(place))?)
         }))
     });
-    let checked = checked.await?.inspect_err(|_| submission::count(&api, "invalid", 1))?;
-    let traced = checked.traced(submission::trace_parent(&request));
-    let accepted = submission::publish_one(&api, &known, traced).await?;
+    let checked = checked.await?.inspect_err(|_| submission::count(api, "invalid", 1))?;
+    let accepted = submission::publish_one(api, known, checked.traced(trace_parent)).await?;
     // If this fails it is still there, and submitted again it is the same task. Whoever was overtaken by another caller is told
     // of its task all the same: it is one, and if no other record was given it is the other's.
     let task = accepted.id;
@@ -159,7 +210,7 @@ pub async fn replay(
         }
         Err(problem) => log::warn!("{InLog}dead letter {id} is task {task} by now and not marked so: {problem}"),
     }
-    Ok(accepted.answer())
+    Ok(accepted)
 }
 
 /// What is to be submitted instead of the record, as it is written.

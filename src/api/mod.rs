@@ -3,14 +3,15 @@
 //! Nothing here decides about a task. Every call of the store runs on a blocking thread; everything a caller can make
 //! grow (connections, bodies, batches, pages) is bounded.
 
+mod act;
 mod batch;
 mod body;
 mod browser;
 mod changes;
 mod cluster;
 mod compress;
-mod cursor;
-mod dead_letters;
+pub mod cursor;
+pub mod dead_letters;
 mod docs;
 mod gzip;
 mod headless;
@@ -21,9 +22,9 @@ mod list;
 mod measured;
 mod openapi;
 mod operations;
-mod pauses;
+pub mod pauses;
 mod problem;
-mod request_id;
+pub mod request_id;
 mod revision;
 mod scrape;
 mod server;
@@ -35,7 +36,7 @@ mod view;
 #[cfg(test)]
 mod dead_letters_test;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 #[cfg(test)]
 mod serve_test;
 
@@ -53,12 +54,18 @@ use crate::queue::Queue;
 use crate::queue::kafka::KafkaQueue;
 use crate::store::{Result as StoreResult, Store};
 
-use body::BodyReader;
 use browser::Hosts;
-use known::KnownIds;
 use openapi::Description;
-use problem::{Kind, Problem};
+
+pub use act::act;
+pub use body::BodyReader;
+pub use known::KnownIds;
+pub use list::filter;
+pub use operations::{Tally, Turn, Work, again, meant, operation};
+pub use problem::{Kind, Problem};
 pub use server::serve;
+pub use submission::{refuse_while_stopping, trace_parent};
+pub use tasks::{remembered, task_id};
 
 /// What the API works with.
 #[derive(Clone)]
@@ -85,7 +92,7 @@ pub struct ApiState {
 
 impl ApiState {
     /// Calls the store on a blocking thread.
-    async fn ask<T: Send + 'static>(
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&dyn Store) -> StoreResult<T> + Send + 'static,
     ) -> Result<T, Problem> {

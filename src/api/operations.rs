@@ -43,11 +43,14 @@ const REST: u32 = 4;
 pub type Turn = Mutex<Mono>;
 
 /// How far it has come.
-#[derive(Debug, Clone, Copy, Default)]
-struct Tally {
-    matched: usize,
-    changed: usize,
-    skipped: usize,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// So many tasks the filter has let through.
+    pub matched: usize,
+    /// So many of them were changed.
+    pub changed: usize,
+    /// So many had moved on.
+    pub skipped: usize,
 }
 
 #[derive(Serialize)]
@@ -78,12 +81,10 @@ pub async fn operate(
     let (filter, dry_run) = asked(request.query_string())?;
     let body = bodies.read(&request, payload, SUBMISSION_BYTES_MAX).await?;
     let operation = operation(request.match_info().query("operation"), &body.bytes, at)?;
-    let filter = acting(filter, operation)?;
-    let now = api.ask(Store::now).await?;
-    let lines = accepts_lines(&request);
-    let mut work = Work::new(api.into_inner(), turn.into_inner(), operation, stored_until(filter, now));
+    let filter = meant(&api, filter, operation).await?;
+    let mut work = Work::new(api.into_inner(), turn.into_inner(), operation, filter);
     work.dry_run = dry_run;
-    if lines {
+    if accepts_lines(&request) {
         return Ok(HttpResponse::Ok().content_type(LINES).streaming(progress(work)));
     }
     let gone = Gone::of(&request);
@@ -121,17 +122,30 @@ fn asked(query: &str) -> Result<(Filter, bool), Problem> {
     Ok((list::filter(&filters.finish())?, dry_run.unwrap_or(false)))
 }
 
-/// An operation by its name and what its body says.
-fn operation(name: &str, json: &[u8], at: Timestamp) -> Result<Operation, Problem> {
+/// An operation by its name and what its body says; `at` is the database's clock at receipt.
+///
+/// # Errors
+/// There is none of that name, or it takes another body.
+pub fn operation(name: &str, json: &[u8], at: Timestamp) -> Result<Operation, Problem> {
     let plain = |operation| change_document::nothing(json).map(|()| operation);
     Ok(match name {
         "cancel" => plain(Operation::Cancel)?,
         "run" => plain(Operation::Run)?,
         "retry" => plain(Operation::Retry)?,
-        "resolve" => Operation::Resolve(resolution(json)?.0),
+        "resolve" => Operation::Resolve(resolution(json)?),
         "reschedule" => Operation::Reschedule(change_document::new_instant(json, at)?),
         other => return Err(Problem::new(Kind::UnknownPath, format!("there is no operation {other}"))),
     })
+}
+
+/// The tasks that are meant where an operation is asked for now.
+///
+/// # Errors
+/// The filter asks for another state than the one it acts on; the database does not answer.
+pub async fn meant(api: &ApiState, filter: Filter, operation: Operation) -> Result<Filter, Problem> {
+    let filter = acting(filter, operation)?;
+    let now = api.ask(Store::now).await?;
+    Ok(stored_until(filter, now))
 }
 
 /// The tasks that an operation can act on at all.
@@ -152,7 +166,7 @@ fn stored_until(filter: Filter, now: Timestamp) -> Filter {
 }
 
 /// What the same call does again once it has broken off. What is done leaves the state that it acts on, or it matches again.
-fn again(operation: Operation) -> &'static str {
+pub fn again(operation: Operation) -> &'static str {
     match operation {
         Operation::Cancel | Operation::Resolve(Resolution::Succeeded | Resolution::Failed) => {
             "the same call again goes on with what is left"
@@ -174,7 +188,7 @@ fn accepts_lines(request: &HttpRequest) -> bool {
 }
 
 /// An operation on its way through the tasks.
-struct Work {
+pub struct Work {
     api: Arc<ApiState>,
     turn: Arc<Turn>,
     operation: Operation,
@@ -186,13 +200,28 @@ struct Work {
 }
 
 impl Work {
-    fn new(api: Arc<ApiState>, turn: Arc<Turn>, operation: Operation, filter: Filter) -> Self {
+    /// On the tasks that are `meant`. Nothing is done yet.
+    pub fn new(api: Arc<ApiState>, turn: Arc<Turn>, operation: Operation, filter: Filter) -> Self {
         let batch = BatchSize::new(api.store.operates_on());
         Self { api, turn, operation, filter, dry_run: false, batch, tally: Tally::default() }
     }
 
+    /// The same, but the tasks are only counted.
+    #[must_use]
+    pub fn dry(self) -> Self {
+        Self { dry_run: true, ..self }
+    }
+
+    /// How far it has come.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
     /// One batch. False: it was the last one.
-    async fn step(&mut self) -> Result<bool, Problem> {
+    ///
+    /// # Errors
+    /// What keeps it from going on.
+    pub async fn step(&mut self) -> Result<bool, Problem> {
         let page = if self.dry_run { self.count().await? } else { self.change().await? };
         self.tally.matched += page.tasks.len();
         self.filter.after = page.next;
@@ -203,6 +232,21 @@ impl Work {
             log::info!("{InLog}{operation:?}: of {matched} tasks {changed} were changed, {skipped} had moved on");
         }
         Ok(more)
+    }
+
+    /// One batch, which runs by itself: who waits for it may give up, and still holds up nobody's turn.
+    ///
+    /// # Errors
+    /// It broke down; what only keeps it from going on stands beside it.
+    pub async fn step_apart(mut self) -> Result<(Self, Result<bool, Problem>), Problem> {
+        let stepped = actix_web::rt::spawn(request_id::carried(request_id::current(), async move {
+            let stepped = self.step().await;
+            (self, stepped)
+        }));
+        stepped.await.map_err(|cause| {
+            log::error!("{InLog}an operation on many tasks broke down: {cause}");
+            Problem::new(Kind::Internal, "the operation broke down")
+        })
     }
 
     async fn count(&mut self) -> Result<Matching, Problem> {
@@ -272,7 +316,7 @@ impl Work {
     }
 }
 
-/// A line for each batch. A batch runs by itself: a caller that does not read holds up nobody's turn.
+/// A line for each batch.
 fn progress(work: Work) -> impl Stream<Item = Result<Bytes, Problem>> {
     // Whoever reads the stream does not know the request any more.
     let id = request_id::current();
@@ -280,18 +324,13 @@ fn progress(work: Work) -> impl Stream<Item = Result<Bytes, Problem>> {
 }
 
 async fn next_line(work: Option<Work>) -> Option<(Result<Bytes, Problem>, Option<Work>)> {
-    let (mut work, id) = (work?, request_id::current());
-    let stepped = actix_web::rt::spawn(request_id::carried(id.clone(), async move {
-        let stepped = work.step().await;
-        (work, stepped)
-    }));
-    Some(match stepped.await {
+    Some(match work?.step_apart().await {
         Ok((work, Ok(more))) => (Ok(work.line(None, !more)), more.then_some(work)),
-        Ok((work, Err(problem))) => (Ok(work.line(Some(&problem.in_request(id.as_ref())), false)), None),
-        Err(cause) => {
-            log::error!("{InLog}an operation on many tasks broke down: {cause}");
-            (Err(Problem::new(Kind::Internal, "the operation broke down")), None)
+        Ok((work, Err(problem))) => {
+            let named = problem.in_request(request_id::current().as_ref());
+            (Ok(work.line(Some(&named), false)), None)
         }
+        Err(broken) => (Err(broken), None),
     })
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::ApiState;
+use super::act::{CANCELLED, act};
 use super::body::BodyReader;
 use super::known::KnownIds;
 use super::problem::{Kind, Problem};
@@ -20,7 +21,7 @@ use crate::domain::limits::SUBMISSION_BYTES_MAX;
 use crate::domain::{Invalid, State, TaskId};
 use crate::queue::Submission;
 use crate::queue::kafka::{KafkaQueue, Unstored};
-use crate::store::{Change, Resolution, UnseenCancel};
+use crate::store::{Change, Operation, Resolution, UnseenCancel};
 
 /// Largest document that is read on the thread that serves requests, in bytes: about a millisecond's work.
 const INLINE_BYTES_MAX: usize = 128 * 1024;
@@ -116,7 +117,7 @@ pub async fn cancel(api: web::Data<ApiState>, id: web::Path<String>) -> Answer {
     };
     match ended {
         Change::Done(_) | Change::Already => Ok(stands(id, State::Cancelled)),
-        Change::Refused(state) => Err(Problem::wrong_state(id, state, "only a scheduled one can be cancelled")),
+        Change::Refused(state) => Err(Problem::wrong_state(id, state, CANCELLED)),
         Change::NotFound => Err(Problem::no_such_task(id)),
     }
 }
@@ -144,43 +145,8 @@ pub async fn resolve(
 ) -> Answer {
     let id = task_id(&id)?;
     let body = bodies.read(&request, payload, SUBMISSION_BYTES_MAX).await?;
-    let (to, state) = resolution(&body.bytes)?;
-    let accepted = remembered(&api, id);
-    let change = api.ask(move |store| store.resolve(id, to)).await?;
-    Wanted { id, to: state, accepted, needed: "only an unknown one can be resolved" }.answer(&api, change)
-}
-
-/// A change of a task that somebody wants.
-pub struct Wanted {
-    /// Of which.
-    pub id: TaskId,
-    /// Where it leads.
-    pub to: State,
-    /// How it stood when it was asked for, if it was not stored then.
-    pub accepted: Option<Unstored>,
-    /// What the task must be for it.
-    pub needed: &'static str,
-}
-
-impl Wanted {
-    /// What became of it. Who is scheduled now is told to the Dispatcher.
-    pub fn answer(self, api: &ApiState, change: Change) -> Answer {
-        let Self { id, to, accepted, needed } = self;
-        match change {
-            Change::Done(due) => {
-                api.status.hint(due.into_iter().collect());
-                Ok(stands(id, to))
-            }
-            Change::Already => Ok(stands(id, to)),
-            Change::Refused(state) => Err(Problem::wrong_state(id, state, needed)),
-            Change::NotFound => Err(not_there(id, accepted, needed)),
-        }
-    }
-}
-
-/// It is not stored: perhaps not yet.
-pub fn not_there(id: TaskId, accepted: Option<Unstored>, needed: &str) -> Problem {
-    accepted.map_or_else(|| Problem::no_such_task(id), |state| Problem::not_stored(id, state.word(), needed))
+    let to = resolution(&body.bytes)?;
+    Ok(stands(id, act(&api, id, Operation::Resolve(to)).await?))
 }
 
 /// How a task stands now.
@@ -194,7 +160,7 @@ pub fn task_id(text: &str) -> Result<TaskId, Problem> {
 }
 
 /// What a body settles an unknown task as.
-pub fn resolution(json: &[u8]) -> Result<(Resolution, State), Invalid> {
+pub fn resolution(json: &[u8]) -> Result<Resolution, Invalid> {
     let document: Value = serde_json::from_slice(json).map_err(|cause| Invalid::new("", cause, RESOLVE_ALLOWED))?;
     let fields = document.as_object().ok_or_else(|| Invalid::new("", &document, RESOLVE_ALLOWED))?;
     if let Some(unknown) = fields.keys().find(|name| *name != "state") {
@@ -202,9 +168,9 @@ pub fn resolution(json: &[u8]) -> Result<(Resolution, State), Invalid> {
     }
     let given = fields.get("state").unwrap_or(&Value::Null);
     match given.as_str() {
-        Some("succeeded") => Ok((Resolution::Succeeded, State::Succeeded)),
-        Some("failed") => Ok((Resolution::Failed, State::Failed)),
-        Some("scheduled") => Ok((Resolution::Scheduled, State::Scheduled)),
+        Some("succeeded") => Ok(Resolution::Succeeded),
+        Some("failed") => Ok(Resolution::Failed),
+        Some("scheduled") => Ok(Resolution::Scheduled),
         _ => Err(Invalid::new("/state", given, "\"succeeded\", \"failed\" or \"scheduled\"")),
     }
 }
@@ -226,6 +192,6 @@ mod tests {
         ] {
             assert_eq!(resolution(json.as_bytes()).unwrap_err().pointer, pointer, "{json}");
         }
-        assert_eq!(resolution(br#"{"state": "failed"}"#), Ok((Resolution::Failed, State::Failed)));
+        assert_eq!(resolution(br#"{"state": "failed"}"#), Ok(Resolution::Failed));
     }
 }

@@ -1,10 +1,77 @@
-//! Pages for people, rendered on the server, without scripts.
+//! Pages for people, rendered on the server. What a page does goes the way of the API's calls; what it shows comes from one
+//! look at the task database, so that any node shows the whole cluster.
 
+mod act;
 mod actors;
+mod assets;
+mod cluster;
+mod forecast;
+mod form;
+mod frame;
+mod letters;
+mod live;
+mod look;
+mod many;
+mod overview;
+mod pictures;
+mod task;
+mod tasks;
+mod token;
+mod words;
 
-use actix_web::web;
+use std::sync::Arc;
 
-/// Adds the pages. They read the node's metrics, which whoever serves them has put beside.
-pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(web::resource("/actors").route(web::get().to(actors::page)).route(web::head().to(actors::page)));
+use actix_web::{Handler, Resource, Responder, web};
+
+use crate::api::ApiState;
+use forecast::Forecast;
+use live::Live;
+
+/// What the pages work with. One for all threads.
+pub struct Dashboard {
+    /// What the API works with.
+    api: ApiState,
+    live: Live,
+    forecast: Forecast,
+}
+
+impl Dashboard {
+    /// Nobody looks yet.
+    pub fn new(api: &ApiState) -> Arc<Self> {
+        Arc::new(Self { api: api.clone(), live: Live::new(api.clone()), forecast: Forecast::new(api.clone()) })
+    }
+}
+
+/// Adds the pages to the API's server.
+pub fn routes(config: &mut web::ServiceConfig, dashboard: &Arc<Dashboard>) {
+    config
+        .app_data(web::Data::from(Arc::clone(dashboard)))
+        .service(reading(web::resource("/"), overview::page))
+        .service(reading(web::resource("/tasks"), tasks::page))
+        .service(reading(web::resource("/tasks/all/{deed}"), many::ask).route(web::post().to(many::act)))
+        .service(reading(web::resource("/tasks/{id}"), task::page))
+        .service(reading(web::resource("/tasks/{id}/{deed}"), act::ask).route(web::post().to(act::act)))
+        .service(reading(web::resource("/cluster"), cluster::page))
+        .service(reading(web::resource("/cluster/pause"), cluster::ask))
+        .service(web::resource("/cluster/pauses").route(web::post().to(cluster::pause)))
+        .service(
+            reading(web::resource("/cluster/pauses/{id}/resume"), cluster::ask_resume)
+                .route(web::post().to(cluster::resume)),
+        )
+        .service(reading(web::resource("/actors"), actors::page))
+        .service(reading(web::resource("/dead-letters"), letters::list))
+        .service(reading(web::resource("/dead-letters/{id}"), letters::page))
+        .service(web::resource("/dead-letters/{id}/replay").route(web::post().to(letters::replay)))
+        .service(web::resource("/live/{page}").route(web::get().to(live::stream)))
+        .service(reading(web::resource("/assets/{name}"), assets::asset));
+}
+
+/// `GET`, and `HEAD`, which is the same without the body.
+fn reading<F, Args>(resource: Resource, handler: F) -> Resource
+where
+    F: Handler<Args> + Clone,
+    Args: actix_web::FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    resource.route(web::get().to(handler.clone())).route(web::head().to(handler))
 }

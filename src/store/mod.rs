@@ -226,6 +226,8 @@ pub trait Store: Send + Sync + 'static {
     fn counts(&self) -> Result<Vec<(State, u64)>>;
     /// How long ago the oldest task that is still scheduled was due; zero if none is due.
     fn overdue(&self) -> Result<Duration>;
+    /// How many scheduled tasks are due from `from` on and before `to`, counted no further than `most`.
+    fn due_between(&self, from: Timestamp, to: Timestamp, most: u64) -> Result<u64>;
     /// How many records could not be read, less those that were replayed.
     fn dead_letters(&self) -> Result<u64>;
     /// Dead letters with numbers below `before`, the newest first.

@@ -27,6 +27,7 @@ mod changes;
 mod command_line;
 mod containers;
 mod crash;
+mod dashboard;
 mod disk_full;
 mod examples;
 mod faults;

@@ -70,6 +70,18 @@ pub fn the_oldest_due_task_tells_how_far_behind_all_is(fixture: &Fixture) {
     assert!((seconds(100)..seconds(160)).contains(&overdue()), "{:?}", overdue());
 }
 
+pub fn what_is_due_in_between_is_counted_no_further_than_asked(fixture: &Fixture) {
+    let fence = fixture.master();
+    let at = |number: u64| BASE.plus(Duration::from_secs(number));
+    fixture.ingest(&(0..10).map(task).collect::<Vec<_>>());
+    let counted = |from, to, most| fixture.store().due_between(at(from), at(to), most).unwrap();
+    assert_eq!((counted(2, 5, 99), counted(0, 60, 99), counted(20, 60, 99)), (3, 10, 0), "the end is not included");
+    assert_eq!((counted(0, 60, 4), counted(0, 60, 0)), (4, 0));
+    fixture.claimed(fence, NewTask { run_at: at(3), ..task(50) });
+    fixture.store().cancel(id(4)).unwrap();
+    assert_eq!(counted(2, 5, 99), 2, "only what is scheduled");
+}
+
 pub fn a_claim_assigns_and_counts(fixture: &Fixture) {
     let fence = fixture.master();
     let executor = fixture.generation(2);

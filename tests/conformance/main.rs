@@ -87,6 +87,7 @@ macro_rules! suite {
                 a_cursor_goes_through_many_tasks_of_one_instant,
                 only_what_is_due_until_then_and_scheduled_is_read,
                 the_oldest_due_task_tells_how_far_behind_all_is,
+                what_is_due_in_between_is_counted_no_further_than_asked,
                 a_claim_assigns_and_counts,
                 a_claim_needs_the_expected_instant,
                 a_large_claim_takes_each_of_its_orders_once_and_for_its_own_generation,

@@ -155,6 +155,7 @@ fn rarer(store: &PostgresStore, fence: Fence, generation: GenerationId, first: u
     store.terms(3).unwrap();
     store.counts().unwrap();
     store.dead_letters().unwrap();
+    store.due_between(BASE, BASE.plus(LONG), 9).unwrap();
     let newest = &store.buried(None, 3).unwrap()[0];
     store.buried(Some(newest.id), 3).unwrap();
     store.buried_record(newest.id).unwrap().unwrap();

@@ -1,5 +1,7 @@
 //! Real servers for the tests: started when the first test asks, one for the whole test binary, gone with it.
 
+pub mod axe;
+pub mod chromium;
 pub mod kafka;
 pub mod postgres;
 

@@ -45,6 +45,25 @@ pub fn scheduled(
     rows.iter().map(due).collect()
 }
 
+struct DueBetween;
+
+impl Words for DueBetween {
+    const SQL: &'static str = concat!(
+        "SELECT count(*) FROM (SELECT 1 FROM task WHERE ",
+        in_time!("due_at"),
+        " AND due_at >= ? AND due_at < ? AND state = 0 LIMIT ?) AS counted"
+    );
+    type Row = BigInt;
+}
+
+/// How many scheduled tasks are due in between, no further than `most`.
+pub fn due_between(c: &mut PgConnection, (from, to): (Timestamp, Timestamp), most: u64) -> Result<u64> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let values = [Value::Int(from.micros()), Value::Int(to.micros()), Value::Int(most)];
+    let counted: i64 = statement::<DueBetween, _>(&values).get_result(c)?;
+    Ok(u64::try_from(counted).unwrap_or(0))
+}
+
 /// Returns ids and no payloads: a master that is stopped while it receives a large answer holds the fence.
 struct Claims;
 

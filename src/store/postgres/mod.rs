@@ -435,6 +435,10 @@ impl Store for PostgresStore {
         })
     }
 
+    fn due_between(&self, from: Timestamp, to: Timestamp, most: u64) -> Result<u64> {
+        self.connections.visit(|c| dispatch::due_between(c, (from, to), most))
+    }
+
     fn dead_letters(&self) -> Result<u64> {
         self.connections.visit(dead_letters::count)
     }

@@ -42,6 +42,22 @@ pub fn scheduled(
     rows.iter().map(due).collect()
 }
 
+struct DueBetween;
+
+impl Words for DueBetween {
+    const SQL: &'static str =
+        "SELECT count(*) FROM (SELECT 1 FROM task WHERE due_at >= ? AND due_at < ? AND state = 0 LIMIT ?)";
+    type Row = BigInt;
+}
+
+/// How many scheduled tasks are due in between, no further than `most`.
+pub fn due_between(c: &mut SqliteConnection, (from, to): (Timestamp, Timestamp), most: u64) -> Result<u64> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let values = [Value::Int(from.micros()), Value::Int(to.micros()), Value::Int(most)];
+    let counted: i64 = statement::<DueBetween, _>(&values).get_result(c)?;
+    Ok(u64::try_from(counted).unwrap_or(0))
+}
+
 /// Claims what is still scheduled at the expected instant, for generations that are alive.
 pub fn claim(c: &mut SqliteConnection, fence: Fence, pauses: i64, orders: &[Order], now: Timestamp) -> Result<Claimed> {
     match known(c, fence, pauses)? {

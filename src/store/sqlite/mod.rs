@@ -340,6 +340,10 @@ impl Store for SqliteStore {
         Ok(oldest.first().map_or(Duration::ZERO, |oldest| now.since(oldest.due_at)))
     }
 
+    fn due_between(&self, from: Timestamp, to: Timestamp, most: u64) -> Result<u64> {
+        self.connections.visit(|c| dispatch::due_between(c, (from, to), most))
+    }
+
     fn dead_letters(&self) -> Result<u64> {
         self.connections.read(dead_letters::count)
     }

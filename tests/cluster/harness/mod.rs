@@ -1,6 +1,7 @@
 //! What the tests stand on: real node processes, a receiver that keeps what it was sent, a small HTTP client.
 
 pub mod alone;
+pub mod browser;
 pub mod cluster;
 pub mod database;
 pub mod http;
@@ -18,5 +19,6 @@ pub mod stream;
 pub mod tally;
 pub mod topic;
 
+pub use browser::Browser;
 pub use node::Node;
 pub use receiver::{Answer, Call, Receiver};

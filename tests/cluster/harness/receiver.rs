@@ -39,6 +39,7 @@ pub struct Answer {
     pub status: u16,
     /// Header lines.
     pub headers: Vec<String>,
+    pub body: Vec<u8>,
     /// How long the answer takes.
     pub after: Duration,
 }
@@ -161,10 +162,12 @@ fn serve(inner: &Inner, stream: TcpStream) {
             head.push_str("\r\n");
         }
         if answer.status != 204 {
-            head.push_str("content-length: 0\r\n");
+            head.push_str("content-length: ");
+            head.push_str(&answer.body.len().to_string());
+            head.push_str("\r\n");
         }
         head.push_str("\r\n");
-        if stream.write_all(head.as_bytes()).is_err() {
+        if stream.write_all(&[head.as_bytes(), &answer.body].concat()).is_err() {
             return;
         }
     }

@@ -1,0 +1,123 @@
+//! What is due in the next hour, and what of the last one still waits: counted in the background while somebody looks, minute
+//! by minute and with rests, so that nobody who claims or submits notices.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::actors::blocking;
+use crate::api::ApiState;
+use crate::domain::Timestamp;
+use crate::domain::time::Mono;
+use crate::store::{Result, Store};
+
+/// Minutes each way.
+pub const MINUTES: i64 = 60;
+/// Most tasks that are counted in one minute.
+pub const COUNTED_MAX: u64 = 100_000;
+/// How old a count may become before it is made anew.
+const FRESH: Duration = Duration::from_secs(30);
+/// After each minute's count the database is left alone for so many times as long as that took.
+const REST: u32 = 4;
+/// A minute in microseconds.
+const MINUTE_US: i64 = 60_000_000;
+
+/// A count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forecasted {
+    /// The beginning of the minute in which it was made: the first of `coming`.
+    pub minute: Timestamp,
+    /// What is due in each minute from then on, no further than [`COUNTED_MAX`].
+    pub coming: Vec<u64>,
+    /// What was due in each of the minutes before, the oldest first, and is scheduled still.
+    pub waiting: Vec<u64>,
+    /// How long ago the oldest task that is scheduled still was due; zero if none is due.
+    pub overdue: Duration,
+}
+
+/// A count is under way as long as this lives.
+struct Counting(Arc<Mutex<State>>);
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_counting = false;
+    }
+}
+
+/// One that is older than this tells nothing of now: nobody has looked for a while.
+const STALE: Duration = Duration::from_mins(5);
+/// A count's share of the time is at most one of so many: one that takes long is made seldom.
+const SHARE: u32 = 5;
+
+/// The last count, and whether another is under way.
+#[derive(Default)]
+struct State {
+    last: Option<(Mono, Forecasted)>,
+    /// Not before; a count that has failed is not repeated at once.
+    next: Option<Mono>,
+    is_counting: bool,
+}
+
+/// See the module.
+#[derive(Clone)]
+pub struct Forecast {
+    api: ApiState,
+    state: Arc<Mutex<State>>,
+}
+
+impl Forecast {
+    /// Nothing is counted yet.
+    pub fn new(api: ApiState) -> Self {
+        Self { api, state: Arc::default() }
+    }
+
+    /// The last count and its age; a new one is begun if it is old. `None`: there is none yet, or none that tells of now.
+    pub fn get(&self) -> Option<(Forecasted, Duration)> {
+        let now = self.now();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.next.is_none_or(|next| now >= next) && !state.is_counting {
+            state.is_counting = true;
+            actix_web::rt::spawn(self.clone().make());
+        }
+        let (at, last) = state.last.as_ref().filter(|(at, _)| now.since(*at) < STALE)?;
+        Some((last.clone(), now.since(*at)))
+    }
+
+    fn now(&self) -> Mono {
+        self.api.metrics.clock().mono()
+    }
+
+    async fn make(self) {
+        let counting = Counting(Arc::clone(&self.state));
+        let began = self.now();
+        let made = self.counted().await;
+        drop(counting);
+        let now = self.now();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.next = Some(now.plus(FRESH.max(now.since(began).saturating_mul(SHARE))));
+        match made {
+            Ok(made) => state.last = Some((now, made)),
+            Err(cause) => log::warn!("what is due in the next hour could not be counted: {cause}"),
+        }
+    }
+
+    async fn counted(&self) -> Result<Forecasted> {
+        let store = Arc::clone(&self.api.store);
+        let (at, overdue) = blocking(move || Ok((store.now()?, store.overdue()?))).await?;
+        let minute = Timestamp::from_micros(at.micros().div_euclid(MINUTE_US) * MINUTE_US);
+        let (mut waiting, mut coming) = (Vec::new(), Vec::new());
+        for n in -MINUTES..MINUTES {
+            let from = Timestamp::from_micros(minute.micros().saturating_add(n * MINUTE_US));
+            let began = self.now();
+            let due = self.due_in(from).await?;
+            let side = if n < 0 { &mut waiting } else { &mut coming };
+            side.push(due);
+            tokio::time::sleep(self.now().since(began) * REST).await;
+        }
+        Ok(Forecasted { minute, coming, waiting, overdue })
+    }
+
+    async fn due_in(&self, from: Timestamp) -> Result<u64> {
+        let store: Arc<dyn Store> = Arc::clone(&self.api.store);
+        blocking(move || store.due_between(from, from.plus(Duration::from_mins(1)), COUNTED_MAX)).await
+    }
+}

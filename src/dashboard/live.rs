@@ -1,0 +1,295 @@
+//! Pages that renew themselves: `GET /live/{page}` sends what has changed, as server-sent events.
+//!
+//! One look a second is taken and rendered for everybody who listens, and none while nobody does.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::{HttpResponse, web};
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
+
+use super::Dashboard;
+use super::frame::{Place, Refused};
+use super::look::Look;
+use super::{actors, cluster, overview};
+use crate::api::{ApiState, Kind, Problem, refuse_while_stopping};
+use crate::domain::Mono;
+
+/// Time between looks.
+const EVERY: Duration = Duration::from_secs(1);
+/// A stream on which nothing changes says so after this time: whoever is gone is noticed by it, on both ends.
+const STILL_HERE: Duration = Duration::from_secs(5);
+/// Most streams at once.
+const LISTENERS_MAX: usize = 200;
+
+/// A part of a page: its id, its label, and what stands in it.
+pub type Section = (&'static str, &'static str, maud::Markup);
+/// Parts as they are sent, by their ids.
+type Parts = Arc<[(&'static str, Arc<str>)]>;
+
+/// What there is to be sent.
+#[derive(Debug, Clone, Default)]
+struct Told {
+    parts: Parts,
+    /// Why they are older than they should be.
+    trouble: Option<Arc<str>>,
+}
+
+/// The pages that have a stream.
+const PAGES: [Place; 3] = [Place::Overview, Place::Cluster, Place::Actors];
+
+/// The name of a page's stream.
+pub fn name(place: Place) -> &'static str {
+    match place {
+        Place::Cluster => "cluster",
+        Place::Actors => "actors",
+        _ => "overview",
+    }
+}
+
+#[derive(Default)]
+struct State {
+    last: Option<(Mono, Arc<Look>)>,
+    is_looking: bool,
+}
+
+/// See the module.
+pub struct Live {
+    api: ApiState,
+    state: Mutex<State>,
+    streams: [watch::Sender<Told>; PAGES.len()],
+}
+
+impl Live {
+    /// Nobody listens yet.
+    pub fn new(api: ApiState) -> Self {
+        Self { api, state: Mutex::default(), streams: PAGES.map(|_| watch::Sender::new(Told::default())) }
+    }
+
+    fn listeners(&self) -> usize {
+        self.streams.iter().map(watch::Sender::receiver_count).sum()
+    }
+
+    /// A look that is no older than the time between two.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn look(&self) -> Result<Arc<Look>, Problem> {
+        if let Some((at, last)) = self.last()
+            && self.now().since(at) < EVERY
+        {
+            return Ok(last);
+        }
+        self.look_anew().await
+    }
+
+    async fn look_anew(&self) -> Result<Arc<Look>, Problem> {
+        let mut look = self.api.ask(Look::take).await?;
+        if let Some((_, last)) = self.last() {
+            look.compare(&last);
+        }
+        let look = Arc::new(look);
+        self.state().last = Some((self.now(), Arc::clone(&look)));
+        Ok(look)
+    }
+
+    /// What is shown stays as it is, and says so.
+    fn complain(&self, trouble: &str) {
+        for sender in &self.streams {
+            sender.send_modify(|told| told.trouble = Some(trouble.into()));
+        }
+    }
+
+    fn last(&self) -> Option<(Mono, Arc<Look>)> {
+        self.state().last.clone()
+    }
+
+    fn now(&self) -> Mono {
+        self.api.metrics.clock().mono()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `GET /live/{page}`.
+pub async fn stream(dashboard: web::Data<Dashboard>, page: web::Path<String>) -> Result<HttpResponse, Refused> {
+    let place = PAGES.iter().position(|place| name(*place) == page.as_str());
+    let no_page = || Problem::new(Kind::UnknownPath, "there is no stream of this name");
+    let sender = place.and_then(|place| dashboard.live.streams.get(place)).ok_or_else(no_page)?;
+    if dashboard.live.listeners() >= LISTENERS_MAX {
+        let detail = format!("{LISTENERS_MAX} pages of this node renew themselves already; close one, and try again");
+        return Err(Problem::new(Kind::Unavailable, detail).into());
+    }
+    refuse_while_stopping(&dashboard.api)?;
+    // Before anybody may find that nobody listens.
+    let changes = sender.subscribe();
+    begin(&dashboard);
+    let answer = HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .streaming(events(Arc::clone(&dashboard), changes));
+    Ok(answer)
+}
+
+/// One who looks. If it ends in the midst of that, another may begin.
+struct Watch(Option<Arc<Dashboard>>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(dashboard) = &self.0 {
+            dashboard.live.state().is_looking = false;
+        }
+    }
+}
+
+impl Watch {
+    /// Ends if nobody listens any more: whoever subscribes after this was found begins another.
+    fn is_over(&mut self) -> bool {
+        let Some(dashboard) = &self.0 else { return true };
+        let mut state = dashboard.live.state();
+        if dashboard.live.listeners() > 0 && !dashboard.api.status.is_stopping() {
+            return false;
+        }
+        state.is_looking = false;
+        drop(state);
+        self.0 = None;
+        true
+    }
+}
+
+/// Looks on until nobody listens any more.
+fn begin(dashboard: &web::Data<Dashboard>) {
+    if std::mem::replace(&mut dashboard.live.state().is_looking, true) {
+        return;
+    }
+    let dashboard = Arc::clone(dashboard);
+    let mut watch = Watch(Some(Arc::clone(&dashboard)));
+    actix_web::rt::spawn(async move {
+        while !watch.is_over() {
+            match dashboard.live.look_anew().await {
+                Ok(look) => render(&dashboard, &look),
+                Err(problem) => dashboard.live.complain(&format!("Not live: {problem}")),
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+        dashboard.live.complain("Not live: this node is stopping");
+    });
+}
+
+/// For those pages that somebody has open.
+fn render(dashboard: &Dashboard, look: &Look) {
+    for (place, sender) in PAGES.into_iter().zip(&dashboard.live.streams) {
+        if sender.receiver_count() == 0 {
+            continue;
+        }
+        let sections = match place {
+            Place::Cluster => cluster::sections(look),
+            Place::Actors => actors::sections(look),
+            _ => overview::sections(look, dashboard.forecast.get().as_ref()),
+        };
+        let parts = sections.into_iter().map(|(id, _, body)| (id, Arc::from(body.into_string())));
+        sender.send_replace(Told { parts: parts.collect(), trouble: None });
+    }
+}
+
+/// Who listens, and what was sent by now.
+struct Listener {
+    dashboard: Arc<Dashboard>,
+    changes: watch::Receiver<Told>,
+    sent: HashMap<&'static str, Arc<str>>,
+}
+
+fn events(
+    dashboard: Arc<Dashboard>,
+    changes: watch::Receiver<Told>,
+) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
+    let listener = Listener { dashboard, changes, sent: HashMap::new() };
+    stream::unfold(listener, |mut listener| async move {
+        if listener.dashboard.api.status.is_stopping() {
+            return None;
+        }
+        // Without a change the same is said again.
+        let told = tokio::time::timeout(STILL_HERE, listener.changes.changed()).await;
+        if matches!(told, Ok(Err(_))) {
+            return None;
+        }
+        let event = listener.event();
+        Some((Ok(event), listener))
+    })
+}
+
+impl Listener {
+    /// What has changed since the last event, and how it stands.
+    fn event(&mut self) -> Bytes {
+        let told = self.changes.borrow_and_update().clone();
+        let mut changed = Map::new();
+        for (id, html) in told.parts.iter() {
+            if self.sent.get(id) != Some(html) {
+                changed.insert((*id).to_owned(), Value::from(html.as_ref()));
+                self.sent.insert(id, Arc::clone(html));
+            }
+        }
+        let state = told.trouble.as_deref().unwrap_or("Live");
+        let event = json!({ "sections": changed, "state": state, "live": told.trouble.is_none() });
+        // One line: JSON has no line ends of its own.
+        format!("data: {event}\n\n").into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::fake;
+    use crate::queue::Published;
+
+    /// As a browser reads it.
+    fn read(event: &Bytes) -> Value {
+        let text = std::str::from_utf8(event).unwrap();
+        serde_json::from_str(text.strip_prefix("data: ").unwrap().strip_suffix("\n\n").unwrap()).unwrap()
+    }
+
+    #[actix_web::test]
+    async fn only_what_has_changed_is_sent_and_why_it_is_old() {
+        let (api, _folder) = fake::api(Ok(Published::Queued));
+        let dashboard = web::Data::from(Dashboard::new(&api));
+        let stream = &dashboard.live.streams[0];
+        let changes = stream.subscribe();
+        let mut listener = Listener { dashboard: Arc::clone(&dashboard), changes, sent: HashMap::new() };
+        let parts: Parts = [("a", Arc::from("<b>1</b>")), ("b", Arc::from("2"))].into();
+        stream.send_replace(Told { parts, trouble: None });
+        let told = read(&listener.event());
+        assert_eq!(told, json!({"sections": {"a": "<b>1</b>", "b": "2"}, "state": "Live", "live": true}));
+        stream
+            .send_replace(Told { parts: [("a", Arc::from("<b>1</b>")), ("b", Arc::from("3"))].into(), trouble: None });
+        assert_eq!(read(&listener.event())["sections"], json!({"b": "3"}));
+        dashboard.live.complain("Not live: gone");
+        let told = read(&listener.event());
+        assert_eq!(told, json!({"sections": {}, "state": "Not live: gone", "live": false}));
+    }
+
+    #[actix_web::test]
+    async fn somebody_looks_as_long_as_anybody_listens() {
+        let (api, _folder) = fake::api(Ok(Published::Queued));
+        let dashboard = web::Data::from(Dashboard::new(&api));
+        let mut first = dashboard.live.streams[0].subscribe();
+        begin(&dashboard);
+        begin(&dashboard);
+        first.changed().await.unwrap();
+        assert!(first.borrow().parts.iter().any(|(id, _)| *id == "master"));
+        drop(first);
+        while dashboard.live.state().is_looking {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let mut next = dashboard.live.streams[1].subscribe();
+        begin(&dashboard);
+        next.changed().await.unwrap();
+        assert!(next.borrow().trouble.is_none());
+    }
+}
