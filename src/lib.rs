@@ -32,6 +32,11 @@
 //! 7. *Remove.* What has been finished long enough the master removes, batch by batch with rests between them
 //!    ([`domain::retention`], [`store::Store::remove`]); an `unknown` task never.
 //!
+//! # What people see
+//!
+//! [`dashboard`] shows all of it as pages: each from one look at the task database a second, which all open pages of a node
+//! share, so that any node shows the whole cluster. What they do goes the way of the calls of [`api`].
+//!
 //! # One store, two databases
 //!
 //! [`store::Store`] is written twice: [`store::sqlite`] for one process and its file, [`store::postgres`] for a cluster.

@@ -170,7 +170,7 @@ fn routes(config: &mut web::ServiceConfig, shared: Shared) {
 }
 
 /// `GET`, and `HEAD`, which is the same without the body.
-fn reading<F, Args>(resource: Resource, handler: F) -> Resource
+pub fn reading<F, Args>(resource: Resource, handler: F) -> Resource
 where
     F: Handler<Args> + Clone,
     Args: actix_web::FromRequest + 'static,

@@ -65,18 +65,22 @@ fn refused(problem: Problem) -> Refused {
     Refused { problem, place: Place::Cluster }
 }
 
+/// Who is master and since when, as a sentence; `None`: nobody.
+pub fn reign(look: &Look) -> Option<Markup> {
+    let (term, master) = (look.term()?, look.master()?);
+    Some(html! {
+        "Node " strong #master-name { (clipped(&master.node, NAME_CHARS)) }
+        " is master, in epoch " (term.epoch.0) ", since " (instant(term.elected_at))
+        " (" (ago(look.at.since(term.elected_at))) ")."
+    })
+}
+
 fn master(look: &Look) -> Markup {
     html! {
         h2 { "Master" }
-        @match (look.term(), look.master()) {
-            (Some(term), Some(master)) => {
-                p {
-                    "Node " strong #master-name { (clipped(&master.node, NAME_CHARS)) }
-                    " is master, in epoch " (term.epoch.0) ", since " (instant(term.elected_at))
-                    " (" (ago(look.at.since(term.elected_at))) ")."
-                }
-            }
-            _ => {
+        @match reign(look) {
+            Some(reign) => { p { (reign) } }
+            None => {
                 p.bad { "There is no master: nothing is claimed until another is found." }
                 @if let Some(last) = look.terms.first() {
                     p { "The last one was node " (clipped(&last.node, NAME_CHARS)) ", in epoch " (last.epoch.0) "." }

@@ -17,7 +17,7 @@ use super::tasks::{Query, conditions};
 use super::token::{self, Token};
 use super::words::count;
 use crate::api::request_id::InLog;
-use crate::api::{ApiState, Problem, Turn, Work, meant};
+use crate::api::{ApiState, Problem, Turn, Work, meant, refuse_while_stopping};
 use crate::store::Filter;
 use progress::Going;
 
@@ -144,6 +144,8 @@ pub async fn act(
 }
 
 async fn begun(api: &ApiState, turn: Arc<Turn>, query: &Query, deed: &str, form: &Form) -> Result<Going, Problem> {
+    // A stop would cut the page off in the midst of it.
+    refuse_while_stopping(api)?;
     let at = api.database_clock.at_latest();
     let deed = Deed::from_word(deed)?;
     let filter = conditioned(query)?;

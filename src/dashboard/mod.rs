@@ -21,9 +21,9 @@ mod words;
 
 use std::sync::Arc;
 
-use actix_web::{Handler, Resource, Responder, web};
+use actix_web::web;
 
-use crate::api::ApiState;
+use crate::api::{ApiState, reading};
 use forecast::Forecast;
 use live::Live;
 
@@ -64,14 +64,4 @@ pub fn routes(config: &mut web::ServiceConfig, dashboard: &Arc<Dashboard>) {
         .service(web::resource("/dead-letters/{id}/replay").route(web::post().to(letters::replay)))
         .service(web::resource("/live/{page}").route(web::get().to(live::stream)))
         .service(reading(web::resource("/assets/{name}"), assets::asset));
-}
-
-/// `GET`, and `HEAD`, which is the same without the body.
-fn reading<F, Args>(resource: Resource, handler: F) -> Resource
-where
-    F: Handler<Args> + Clone,
-    Args: actix_web::FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    resource.route(web::get().to(handler.clone())).route(web::head().to(handler))
 }

@@ -12,7 +12,7 @@ use super::live::Section;
 use super::look::Look;
 use super::pictures::minutes::MinuteRow;
 use super::pictures::{forecast, lateness, minutes};
-use super::words::{ago, clipped, count, duration, instant, rate, state, visible};
+use super::words::{ago, count, duration, instant, rate, state, visible};
 use crate::domain::buckets::Buckets;
 use crate::domain::figures::{Figures, Minute};
 use crate::domain::{State, Timestamp};
@@ -36,7 +36,7 @@ pub async fn page(dashboard: web::Data<Dashboard>, request: HttpRequest) -> Resu
 
 /// What to do where there is nothing yet.
 pub fn first_task(request: &HttpRequest) -> Markup {
-    let host = request.connection_info().host().to_owned();
+    let host = super::tasks::host(request);
     html! {
         section aria-label="First steps" {
             p { "There is no task yet. This one is due in five seconds, and then written to the log of the node that runs it:" }
@@ -220,17 +220,16 @@ fn queue(look: &Look) -> Markup {
 fn master(look: &Look) -> Markup {
     html! {
         h2 { "Master" }
-        @match (look.term(), look.master()) {
-            (Some(term), Some(master)) => {
+        @match super::cluster::reign(look) {
+            Some(reign) => {
                 p {
-                    "Node " strong #master-name { (clipped(&master.node, 60)) } " is master, in epoch " (term.epoch.0) ", since "
-                    (instant(term.elected_at)) " (" (ago(look.at.since(term.elected_at))) "). "
+                    (reign) " "
                     @let nodes = look.living().count();
                     (nodes) @if nodes == 1 { " node takes part. " } @else { " nodes take part. " }
-                     a href="/cluster" { "The cluster" }
+                    a href="/cluster" { "The cluster" }
                 }
             }
-            _ => { p.bad { "There is no master." } }
+            None => { p.bad { "There is no master." } }
         }
     }
 }

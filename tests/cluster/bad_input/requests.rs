@@ -116,7 +116,7 @@ fn a_body_above_1_mib_in_chunks() {
 #[test]
 fn an_unknown_path() {
     let node = Untouched::node();
-    for path in ["/", "/v2/tasks", "/v1", "/v1/tasks/", "/v1//tasks", "/v1/tasks/a/b/c", "/favicon.ico"] {
+    for path in ["/v3", "/v2/tasks", "/v1", "/v1/tasks/", "/v1//tasks", "/v1/tasks/a/b/c", "/favicon.ico"] {
         let problem = node.refused(&http::get(&node.node.url(path)), 404, "unknown-path");
         assert!(problem["detail"].as_str().unwrap().contains(path), "{problem}");
     }
