@@ -50,12 +50,13 @@ pub fn first_task(request: &HttpRequest) -> Markup {
 
 /// What the page shows and its stream sends.
 pub fn sections(look: &Look, forecast: Option<&(Forecasted, Duration)>) -> Vec<Section> {
+    let by_minute = look.by_minute();
     vec![
         ("alarms", "Alarms", alarms(look)),
         ("tasks-by-state", "Tasks by state", by_state(look)),
         ("rates", "Rates", rates(look)),
-        ("lateness", "Lateness", lateness_of(look)),
-        ("last-hour", "The last hour", last_hour(look, forecast)),
+        ("lateness", "Lateness", lateness_of(look, &by_minute)),
+        ("last-hour", "The last hour", last_hour(&by_minute, forecast)),
         ("forecast", "The next hour", next_hour(forecast)),
         ("counted", "Age of the counts", counted(forecast)),
         ("queue", "Queue", queue(look)),
@@ -108,11 +109,10 @@ fn rates(look: &Look) -> Markup {
     }
 }
 
-fn lateness_of(look: &Look) -> Markup {
-    let by_minute = look.by_minute();
+fn lateness_of(look: &Look, by_minute: &[Minute]) -> Markup {
     let recent = look.recent().lateness;
     let mut hour = Buckets::default();
-    for one in &by_minute {
+    for one in by_minute {
         hour.add(&one.figures.lateness);
     }
     let shown = |q| recent.quantile(q).map_or_else(|| "–".to_owned(), duration);
@@ -123,7 +123,7 @@ fn lateness_of(look: &Look) -> Markup {
             li { strong { (shown(0.99)) } "p99 of the last minute" }
         }
         div.pictures {
-            figure { (lateness::over_time(&by_minute, look.at)) figcaption { "How late calls were started, by minute." } }
+            figure { (lateness::over_time(by_minute, look.at)) figcaption { "How late calls were started, by minute." } }
             figure { (lateness::histogram(&hour)) figcaption { "Starts of the last hour by how late they were." } }
         }
     }
@@ -144,11 +144,11 @@ fn rows(by_minute: &[Minute], forecast: &Forecasted) -> Vec<MinuteRow> {
     (-MINUTES..).zip(&forecast.waiting).map(row).collect()
 }
 
-fn last_hour(look: &Look, forecast: Option<&(Forecasted, Duration)>) -> Markup {
+fn last_hour(by_minute: &[Minute], forecast: Option<&(Forecasted, Duration)>) -> Markup {
     html! {
         h2 { "The last hour: what ran, and what was due and waits still" }
         @if let Some((forecast, _)) = forecast {
-            @let rows = rows(&look.by_minute(), forecast);
+            @let rows = rows(by_minute, forecast);
             @let late: u64 = rows.iter().map(|row| row.late).sum();
             @let waiting: u64 = rows.iter().map(|row| row.waiting).sum();
             figure {

@@ -170,8 +170,8 @@ pub trait Store: Send + Sync + 'static {
     /// Most tasks of one [`Store::park`].
     fn parks(&self) -> usize;
     /// Lets some go that wait for the end of a pause that is being resumed, the oldest first (and no more than fit into a short
-    /// transaction). Nothing that is parked for such a pause is older than what was let go, but for what its order has missed:
-    /// so each step may go on where the one before it has ended.
+    /// transaction). Each step may go on where the one before it has ended; what is parked later may stand before that place,
+    /// so the last step begins anew.
     fn let_go(&self, fence: Fence, pauses: i64, step: &Step) -> Result<Ruled<LetGo>>;
 
     // Execution.
