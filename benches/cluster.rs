@@ -1,7 +1,8 @@
 //! A cluster's figures on a real PostgreSQL, each against its bar: `cargo bench --bench cluster`.
 //!
 //! `TASK_SCHEDULER_TEST_SHORT=1` shortens the runs, for a look; the bars are meant for the whole ones. Names behind `--` choose
-//! among `drain`, `lateness`, `kafka`, `singles`, `costs`, `footprint`, `lists`, `retention`, `bulk`.
+//! among `drain`, `lateness`, `kafka`, `singles`, `costs`, `footprint`, `lists`, `retention`, `bulk`, `overview`,
+//! `browsers`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -64,6 +65,14 @@ fn main() -> ExitCode {
     if wanted("bulk") {
         let (pairs, seconds, failed) = if short { (1, 30, 10_000) } else { (5, 165, 100_000) };
         report.extend(figures::bulk::cluster(&server, figures::bulk::Size { pairs, seconds, failed }));
+    }
+    let thousands = if short { 100 } else { 1_000 };
+    if wanted("overview") {
+        report.extend(figures::overview::cluster(&server, thousands));
+    }
+    if wanted("browsers") {
+        let (pairs, seconds) = if short { (1, 5) } else { (5, 30) };
+        report.extend(figures::browsers::cluster(&server, figures::browsers::Size { pairs, seconds, thousands }));
     }
     if wanted("costs") || wanted("footprint") {
         if let Some(mut meter) = figures::meter::Meter::start(&server, &settings) {

@@ -1,7 +1,8 @@
 //! The embedded node's figures, each against its bar: `cargo bench --bench embedded`.
 //!
 //! `TASK_SCHEDULER_TEST_SHORT=1` shortens the runs, for a look; the bars are meant for the whole ones. Names behind `--` choose
-//! among `throughput`, `lateness`, `idle`, `lists`, `retention`, `bulk`.
+//! among `throughput`, `lateness`, `idle`, `lists`, `retention`, `bulk`, `overview`, `browsers`. `hour`, which takes one, is
+//! measured only where it is named.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -57,6 +58,17 @@ fn main() -> ExitCode {
     if wanted("bulk") {
         let (pairs, seconds, failed) = if short { (1, 30, 10_000) } else { (5, 165, 100_000) };
         report.extend(figures::bulk::embedded(figures::bulk::Size { pairs, seconds, failed }));
+    }
+    let thousands = if short { 100 } else { 1_000 };
+    if wanted("overview") {
+        report.extend(figures::overview::embedded(thousands));
+    }
+    if wanted("browsers") {
+        let (pairs, seconds) = if short { (1, 5) } else { (5, 30) };
+        report.extend(figures::browsers::embedded(figures::browsers::Size { pairs, seconds, thousands }));
+    }
+    if named.iter().any(|one| one == "hour") {
+        report.push(figures::hour::measure(if short { 60 } else { 3_600 }));
     }
     println!(
         "\nraw loop: one connection, batches of 1,000, one commit each for claim, start record and move to history"

@@ -17,9 +17,9 @@ use prometheus::{
 
 use crate::clock::Clock;
 use crate::domain::buckets::{BOUNDS_US, Buckets};
-use crate::domain::figures::{ActorFigures, Figures};
+use crate::domain::figures::{ActorFigures, Figures, LATE, LateStarts};
 use crate::domain::mastership::{Mastership, Passes};
-use crate::domain::time::{Mono, millis_of};
+use crate::domain::time::{Mono, Timestamp, millis_of};
 
 pub use at_scrape::{InDatabase, Looked, OnTopic};
 pub use maker::Described;
@@ -107,14 +107,13 @@ pub struct Metrics {
     clock: Clock,
     /// Submissions by their end: `stored`, `same`, `conflict`, `invalid`, `refused`.
     pub submissions: IntCounterVec,
-    /// Calls started.
-    pub starts: IntCounter,
+    starts: IntCounter,
     /// Outcomes by kind: `succeeded`, `failed`, `not_sent`, `ambiguous`.
     pub outcomes: IntCounterVec,
     /// Claims made by this node as master.
     pub claims: IntCounter,
-    /// Start minus `due_at`, in seconds.
-    pub lateness: Histogram,
+    lateness: Histogram,
+    late: Mutex<LateStarts>,
     /// Time of one call, in seconds.
     pub execution: Histogram,
     /// Time of one ingest transaction, in seconds.
@@ -160,6 +159,7 @@ impl Metrics {
             outcomes: made.counters("outcomes_total", "Outcomes of calls by kind.", "outcome")?,
             claims: made.counter("claims_total", "Claims made by this node as master.")?,
             lateness: made.histogram("lateness_seconds", "How late calls were started: start minus due_at.")?,
+            late: Mutex::default(),
             execution: made.histogram("execution_seconds", "Time of one call of a target.")?,
             ingest: made.histogram("ingest_seconds", "Time of one ingest transaction.")?,
             claim: made.histogram("claim_seconds", "Time of one claim transaction.")?,
@@ -202,6 +202,20 @@ impl Metrics {
         self.request_times.with_label_values(&[method, route]).observe(took.as_secs_f64());
     }
 
+    /// A call was started.
+    pub fn started(&self, due_at: Timestamp, started_at: Timestamp) {
+        let lateness = started_at.since(due_at);
+        self.starts.inc();
+        self.lateness.observe(lateness.as_secs_f64());
+        if lateness > LATE {
+            self.late().started(due_at, started_at);
+        }
+    }
+
+    fn late(&self) -> MutexGuard<'_, LateStarts> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What `name` reports.
     #[expect(clippy::indexing_slicing, clippy::as_conversions, reason = "one entry per actor, made in this order")]
     pub fn actor(&self, name: ActorName) -> &ActorMetrics {
@@ -226,6 +240,7 @@ impl Metrics {
             starts: self.starts.get(),
             claims: self.claims.get(),
             lateness: buckets(&self.lateness),
+            late: self.late().counts(),
             execution: buckets(&self.execution),
             ingest: buckets(&self.ingest),
             claim: buckets(&self.claim),
@@ -331,7 +346,7 @@ mod tests {
     fn every_metric_is_shown() {
         let metrics = Metrics::new(Clock::new()).unwrap();
         metrics.submissions.with_label_values(&["stored"]).inc();
-        metrics.lateness.observe(0.000_3);
+        metrics.started(Timestamp::from_micros(0), Timestamp::from_micros(300));
         let text = metrics.text().unwrap();
         assert!(text.contains("task_scheduler_submissions_total{result=\"stored\"} 1"), "{text}");
         assert!(text.contains("task_scheduler_actor_messages_total{actor=\"dispatcher\"} 0"), "{text}");
@@ -342,13 +357,15 @@ mod tests {
         let metrics = Metrics::new(Clock::new()).unwrap();
         assert_eq!(metrics.figures(), Figures::default());
         metrics.submissions.with_label_values(&["stored"]).inc_by(3);
-        metrics.lateness.observe(0.000_04);
-        metrics.lateness.observe(0.004);
-        metrics.lateness.observe(100_000.0);
+        for lateness_us in [40, 4_000, 100_000_000_000] {
+            metrics.started(Timestamp::from_micros(0), Timestamp::from_micros(lateness_us));
+        }
+        metrics.started(Timestamp::from_micros(0), Timestamp::from_micros(2_000_000));
         metrics.actor(ActorName::Executor).messages.inc();
         let figures = metrics.figures();
         assert_eq!(figures.submissions, [("stored".to_owned(), 3)].into());
-        assert_eq!(figures.lateness, Buckets::of([(50, 1), (5_000, 1), (u64::MAX, 1)]));
+        assert_eq!(figures.lateness, Buckets::of([(50, 1), (5_000, 1), (2_500_000, 1), (u64::MAX, 1)]));
+        assert_eq!((figures.starts, figures.late), (4, [(0, 1)].into()));
         assert!(metrics.actor_figures().iter().any(|actor| actor.name == "executor" && actor.messages == 1));
     }
 

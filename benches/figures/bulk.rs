@@ -36,7 +36,7 @@ enum Place<'a> {
     Cluster(&'a Server),
 }
 
-/// On one embedded node, with 500 tasks/s of others.
+/// On one embedded node, with 1,000 tasks/s of others.
 pub fn embedded(size: Size) -> Vec<Figure> {
     measure(&Place::Embedded, size)
 }
@@ -68,7 +68,7 @@ fn measure(place: &Place<'_>, size: Size) -> Vec<Figure> {
 fn run(place: &Place<'_>, size: Size) -> f64 {
     let receiver = Receiver::start();
     let (nodes, rate): (Stand, usize) = match place {
-        Place::Embedded => (Stand::Embedded(Box::new(Node::silent_with(&[]))), 500),
+        Place::Embedded => (Stand::Embedded(Box::new(Node::silent_with(&[]))), 1_000),
         Place::Cluster(server) => (Stand::Cluster(Cluster::on(server, 3)), 1_000),
     };
     if size.failed > 0 {

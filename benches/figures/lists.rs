@@ -1,17 +1,11 @@
 //! How fast lists and counts are answered when there is much: a million tasks that wait and a million that have ended.
 
 use std::net::TcpListener;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection as _;
-use diesel::pg::PgConnection;
-use diesel::sqlite::SqliteConnection;
-use diesel::{Connection as _, RunQueryDsl as _, sql_query};
 use serde_json::{Value, json};
-use task_scheduler::store::Store as _;
-use task_scheduler::store::postgres::PostgresStore;
 
+use super::filled::Filling;
 use super::{Bar, Figure};
 use crate::harness::node::until;
 use crate::harness::{Node, http};
@@ -57,17 +51,13 @@ const LISTS: [(&str, &str); 24] = [
 
 /// On a file.
 pub fn embedded() -> Vec<Figure> {
-    let folder = tempfile::tempdir().unwrap();
-    task_scheduler::store::sqlite::migrate(folder.path()).unwrap();
-    fill_sqlite(folder.path());
+    let folder = Filling::far_ahead().folder();
     measure(&Node::silent(folder.path()), "SQLite")
 }
 
 /// On a PostgreSQL.
 pub fn cluster(server: &Server) -> Vec<Figure> {
-    let url = server.schema();
-    PostgresStore::new(&url, 1).prepare().unwrap();
-    fill_postgres(&url);
+    let url = Filling::far_ahead().schema(server);
     measure(&Node::silent_with(&["--database-url", &url]), "PostgreSQL")
 }
 
@@ -152,70 +142,4 @@ fn timed(node: &Node, path: &str) -> (f64, Value) {
     let ms = began.elapsed().as_secs_f64() * 1e3;
     assert_eq!(answer.status, 200, "{path}");
     (ms, answer.json())
-}
-
-/// The same tasks in both: every second one waits, and each of both kinds has each target and label in turn.
-fn tasks(source: &str, json: &str) -> String {
-    let names = "id, state, due_at, run_at, priority, claim_no, attempt, created_at, delivery, retry, timeout_ms, target, \
-        labels, payload_kind, fingerprint, payload";
-    let retry = r#"{"max_attempts":5,"initial_ms":1000,"factor":2.0,"max_ms":300000,"jitter":0.2}"#;
-    let rest = format!("0, '{retry}', 30000, target, labels, 1, {json}");
-    let ended = "CASE WHEN j % 200 < 180 THEN 2 WHEN j % 200 < 190 THEN 3 WHEN j % 200 = 190 THEN 4 \
-        WHEN j % 200 < 195 THEN 5 ELSE 6 END";
-    format!(
-        "{source} \
-         INSERT INTO task ({names}) SELECT id, 0, 4000000000000000 + i, 4000000000000000 + i, 5, 0, 0, at, {rest} \
-         FROM source WHERE i % 2 = 0; \
-         INSERT INTO task_history ({names}, finished_at) SELECT id, {ended}, at, at, 5, 1, 1, at, {rest}, at \
-         FROM source WHERE i % 2 = 1; DROP TABLE source;"
-    )
-}
-
-/// Text of a task's target and labels.
-const TARGET: &str = r#"CASE WHEN j % 20 < 18 THEN '{"type":"http","url":"https://host' || (j % 20) || '.example.org/hook","method":"POST","headers":{}}'
-    WHEN j % 20 = 18 THEN '{"type":"kafka","topic":"orders"}' ELSE '{"type":"log"}' END"#;
-const LABELS: &str = r#"'{"tenant":"t' || (j % 1000) || '"' || CASE WHEN j % 2 = 0 THEN ',"env":"prod"' ELSE '' END
-    || CASE WHEN j % 4 = 1 THEN ',"half":"a"' WHEN j % 4 = 3 THEN ',"other":"b"' ELSE '' END
-    || CASE WHEN j % 100000 = 7 THEN ',"rare":"x"' ELSE '' END || '}'"#;
-
-/// What the step that brought tags does for tasks that were there before.
-fn backfill(up: &str) -> &str {
-    &up[up.find("\nINSERT").unwrap()..]
-}
-
-const COUNTS: [(i16, u32); 6] = [(0, 1_000_000), (2, 900_000), (3, 50_000), (4, 5_000), (5, 20_000), (6, 25_000)];
-
-fn fill_sqlite(folder: &Path) {
-    let url = folder.join("task-scheduler.db");
-    let mut connection = SqliteConnection::establish(url.to_str().unwrap()).unwrap();
-    let source = format!(
-        "PRAGMA synchronous = OFF; CREATE TABLE source AS \
-         WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 1999999), \
-         m AS (SELECT i, i / 2 AS j FROM n) \
-         SELECT i, j, randomblob(16) AS id, 1700000000000000 + i * 1000 AS at, {TARGET} AS target, {LABELS} AS labels FROM m;"
-    );
-    connection.batch_execute(&tasks(&source, r#"x'00', CAST('{"a":1}' AS BLOB)"#)).unwrap();
-    connection.batch_execute(backfill(include_str!("../../migrations/sqlite/2026-11-28-000001_tags/up.sql"))).unwrap();
-    for (state, tasks) in COUNTS {
-        sql_query(format!("UPDATE task_count SET tasks = {tasks} WHERE state = {state}"))
-            .execute(&mut connection)
-            .unwrap();
-    }
-}
-
-fn fill_postgres(url: &str) {
-    let mut connection = PgConnection::establish(url).unwrap();
-    let source = format!(
-        "CREATE TABLE source AS SELECT i, j, gen_random_uuid() AS id, 1700000000000000 + i::BIGINT * 1000 AS at, \
-         {TARGET} AS target, {LABELS} AS labels FROM (SELECT i, i / 2 AS j FROM generate_series(0, 1999999) i) m;"
-    );
-    connection.batch_execute(&tasks(&source, r#"'\x00', '{"a":1}'::BYTEA"#)).unwrap();
-    connection
-        .batch_execute(backfill(include_str!("../../migrations/postgres/2026-11-28-000001_tags/up.sql")))
-        .unwrap();
-    for (state, tasks) in COUNTS {
-        let insert = format!("INSERT INTO task_count VALUES (gen_random_uuid(), 0, {state}, {tasks})");
-        sql_query(insert).execute(&mut connection).unwrap();
-    }
-    connection.batch_execute("VACUUM (ANALYZE)").unwrap();
 }

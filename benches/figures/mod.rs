@@ -1,18 +1,24 @@
 //! What is measured, one file per figure.
 
+pub mod browsers;
 pub mod bulk;
 pub mod callers;
 pub mod cluster;
 pub mod costs;
+pub mod filled;
 pub mod footprint;
+pub mod hour;
 pub mod idle;
 pub mod kafka;
 pub mod lateness;
+pub mod listeners;
 pub mod lists;
 pub mod meter;
+pub mod overview;
 pub mod process;
 pub mod retention;
 pub mod singles;
+pub mod steady;
 pub mod throughput;
 
 /// One figure against its bar.

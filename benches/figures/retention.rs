@@ -1,23 +1,20 @@
 //! What the removal of many finished tasks does to the calls beside it, and to the size of the database.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use diesel::connection::SimpleConnection as _;
 use diesel::pg::PgConnection;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection;
 use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, sql_query};
-use serde_json::{Value, json};
 
-use super::{Bar, Figure, median, quantile};
+use super::steady::{RATE, p99};
+use super::{Bar, Figure, median};
+use crate::harness::Node;
 use crate::harness::node::until;
-use crate::harness::{Call, Node, Receiver, http};
 use crate::services::postgres::Server;
 
-/// Tasks per second that are called meanwhile.
-const RATE: usize = 1_000;
 /// Of so many finished tasks one is unknown.
 const UNKNOWN_OF: usize = 1_000;
 const PATIENCE: Duration = Duration::from_mins(30);
@@ -239,27 +236,4 @@ fn removed(database: &Database) -> (f64, f64) {
     let rate = all as f64 / began.elapsed().as_secs_f64();
     database.until_cleaned();
     (rate, database.size_mb())
-}
-
-/// The lateness of calls over HTTP beside whatever the node does, in milliseconds.
-fn p99(node: &Node, seconds: usize) -> f64 {
-    let receiver = Receiver::start();
-    let start = DateTime::<Utc>::from(SystemTime::now()) + Duration::from_secs(3);
-    for second in 0..seconds {
-        let at = |n: usize| start + Duration::from_micros((second * 1_000_000 + n * 1_000_000 / RATE) as u64);
-        let documents: Vec<Value> = (0..RATE)
-            .map(|n| {
-                json!({"run_at": at(n).to_rfc3339_opts(SecondsFormat::Micros, true), "payload": {"n": n},
-                    "target": {"type": "http", "url": receiver.url("/")}})
-            })
-            .collect();
-        // Each second's tasks come in two seconds before, while the earlier ones are being called.
-        let wait = (at(0) - Duration::from_secs(2)).signed_duration_since(DateTime::<Utc>::from(SystemTime::now()));
-        std::thread::sleep(wait.to_std().unwrap_or_default());
-        assert_eq!(http::post_json(&node.url("/v1/tasks/batch"), &Value::from(documents)).status, 201);
-    }
-    let calls = receiver.wait_for(seconds * RATE, Duration::from_mins(1));
-    let mut ms: Vec<f64> = calls.iter().map(Call::lateness_ms).collect();
-    ms.sort_by(f64::total_cmp);
-    quantile(&ms, 0.99)
 }

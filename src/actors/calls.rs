@@ -203,9 +203,8 @@ impl Calls {
             // The clock's estimate is a lower bound, and the call is never early: the later of both is the closer one.
             let started_at = calls.parts.database_clock.now().max(task.due_at);
             let metrics = &calls.parts.metrics;
-            metrics.starts.inc();
+            metrics.started(task.due_at, started_at);
             metrics.calls.inc();
-            metrics.lateness.observe(started_at.since(task.due_at).as_secs_f64());
             let timer = metrics.execution.start_timer();
             let outcome = AssertUnwindSafe(calls.parts.target.call(&task)).catch_unwind().await;
             timer.observe_duration();

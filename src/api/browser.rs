@@ -4,8 +4,9 @@
 //!   sends its own name, so it can neither write nor read.
 //! - A write with an `Origin` has this node's own. Only browsers send one.
 //! - A `POST`, `PUT` or `PATCH` under `/v1` says that it carries JSON. A page can send it to another site only after a preflight,
-//!   which is never answered. The forms of the dashboard, which stand elsewhere, carry a token instead. A `DELETE` needs a preflight by itself, so it may come without a content type, as curl
-//!   sends it.
+//!   which is never answered. A `DELETE` needs a preflight by itself, so it may come without a content type, as curl sends it.
+//! - The forms of the dashboard, which stand elsewhere, carry a token instead, and are taken only from whoever says that a
+//!   page of this node has sent them ([`from_own_page`]).
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -21,6 +22,9 @@ use super::problem::{Kind, Problem};
 
 /// The one call that takes a line per document too.
 pub const BATCH_PATH: &str = "/v1/tasks/batch";
+
+/// Where the page stands that a browser sends a request from.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The names by which a node may be called.
 #[derive(Debug, Clone)]
@@ -131,6 +135,31 @@ fn own_origin(headers: &HeaderMap, host: &str) -> Result<(), Problem> {
     Err(Problem::header(Kind::ForeignOrigin, "Origin", origin, "none, or the one of the node itself"))
 }
 
+/// A form says that a page of this node has sent it: by its `Origin`, which `guard` has compared, or where there is none,
+/// by `Sec-Fetch-Site`. No page can write either of them, and every browser sends one with a form; who sends none may be one
+/// that keeps quiet about another site.
+///
+/// # Errors
+/// It does not say so, or says something else.
+pub fn from_own_page(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers.contains_key(SEC_FETCH_SITE) {
+        match single(headers, &SEC_FETCH_SITE) {
+            Some("same-origin") => return Ok(()),
+            // No page has led there: it has an origin all the same, or it is refused.
+            Some("none") => {}
+            other => {
+                let given = other.unwrap_or("doubled or illegible");
+                return Err(Problem::header(Kind::ForeignOrigin, "Sec-Fetch-Site", given, "same-origin"));
+            }
+        }
+    }
+    if headers.contains_key(ORIGIN) {
+        return Ok(());
+    }
+    let allowed = "the one of the node itself, which browsers send with every form of its pages";
+    Err(Problem::header(Kind::ForeignOrigin, "Origin", "missing", allowed))
+}
+
 fn json(request: &ServiceRequest) -> Result<(), Problem> {
     if ![Method::POST, Method::PUT, Method::PATCH].contains(request.method()) {
         return Ok(());
@@ -178,6 +207,8 @@ fn plain(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header::HeaderValue;
+
     use super::*;
 
     fn hosts(listen: &str) -> Hosts {
@@ -208,6 +239,39 @@ mod tests {
         let one = hosts("10.1.2.3:8080");
         assert!(one.knows("10.1.2.3"));
         assert!(!one.knows("10.1.2.4"));
+    }
+
+    #[test]
+    fn a_form_says_that_a_page_of_this_node_has_sent_it() {
+        type Headers = [(HeaderName, &'static str)];
+        let own = "http://localhost:8080";
+        let says = |headers: &Headers| {
+            let pair = |(name, value): &(HeaderName, &'static str)| (name.clone(), HeaderValue::from_static(value));
+            from_own_page(&headers.iter().map(pair).collect::<HeaderMap>())
+        };
+        let taken: [&Headers; 4] = [
+            &[(ORIGIN, own)],
+            &[(SEC_FETCH_SITE, "same-origin")],
+            &[(ORIGIN, own), (SEC_FETCH_SITE, "same-origin")],
+            &[(ORIGIN, own), (SEC_FETCH_SITE, "none")],
+        ];
+        for headers in taken {
+            assert!(says(headers).is_ok(), "{headers:?}");
+        }
+        let refused: [(&Headers, &str); 7] = [
+            (&[], "Origin"),
+            (&[(SEC_FETCH_SITE, "none")], "Origin"),
+            (&[(SEC_FETCH_SITE, "cross-site")], "Sec-Fetch-Site"),
+            (&[(ORIGIN, own), (SEC_FETCH_SITE, "cross-site")], "Sec-Fetch-Site"),
+            (&[(ORIGIN, own), (SEC_FETCH_SITE, "same-site")], "Sec-Fetch-Site"),
+            (&[(ORIGIN, own), (SEC_FETCH_SITE, "Same-Origin")], "Sec-Fetch-Site"),
+            (&[(SEC_FETCH_SITE, "same-origin"), (SEC_FETCH_SITE, "same-origin")], "Sec-Fetch-Site"),
+        ];
+        for (headers, name) in refused {
+            let problem = says(headers).unwrap_err();
+            assert_eq!(problem.kind(), Kind::ForeignOrigin, "{headers:?}");
+            assert!(problem.to_string().starts_with(&format!("the header {name} is ")), "{problem}");
+        }
     }
 
     #[test]

@@ -264,7 +264,11 @@ fn replayed_already(id: i64) -> Problem {
     Problem::new(Kind::ReplayedAlready, detail).with("id", id)
 }
 
-fn number(text: &str) -> Result<i64, Problem> {
+/// The number of a dead letter, as a path says it.
+///
+/// # Errors
+/// It is none.
+pub fn number(text: &str) -> Result<i64, Problem> {
     text.parse().ok().filter(|id| *id > 0).ok_or_else(|| Problem::parameter("id", text, "the number of a dead letter"))
 }
 

@@ -13,6 +13,7 @@ mod compress;
 pub mod cursor;
 pub mod dead_letters;
 mod docs;
+mod for_people;
 mod gzip;
 mod headless;
 mod health;
@@ -59,6 +60,8 @@ use openapi::Description;
 
 pub use act::act;
 pub use body::BodyReader;
+pub use browser::from_own_page;
+pub use for_people::ForPeople;
 pub use known::KnownIds;
 pub use list::filter;
 pub use operations::{Tally, Turn, Work, again, meant, operation};

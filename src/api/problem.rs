@@ -309,7 +309,10 @@ impl ResponseError for Problem {
             answer.insert_header((RETRY_AFTER, "1"));
         }
         let named = self.clone().in_request(request_id::current().as_ref());
-        answer.body(serde_json::to_string(&named).unwrap_or_default())
+        let mut answer = answer.body(serde_json::to_string(&named).unwrap_or_default());
+        // For whoever words it otherwise.
+        answer.extensions_mut().insert(self.clone());
+        answer
     }
 }
 

@@ -14,7 +14,7 @@ use actix_web::rt::net::TcpStream;
 use actix_web::{App, web};
 
 use super::headless::Worded;
-use super::{ApiState, Shared, browser, compress, measured, problem, request_id, routes, unknown_path};
+use super::{ApiState, Shared, browser, compress, for_people, measured, problem, request_id, routes, unknown_path};
 
 /// Most connections of one thread; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 1_024;
@@ -54,6 +54,7 @@ pub fn serve(
         let app = App::new()
             .wrap(from_fn(browser::guard))
             .wrap(from_fn(problem::in_words))
+            .wrap(from_fn(for_people::worded))
             .wrap(from_fn(measured::measured))
             .wrap(from_fn(compress::answers))
             .wrap(from_fn(request_id::name))

@@ -28,6 +28,8 @@ pub struct TaskView<'a> {
     priority: u8,
     labels: &'a BTreeMap<String, String>,
     attempt: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted_at: Option<Timestamp>,
     created_at: Timestamp,
     dispatched_at: Option<Timestamp>,
     started_at: Option<Timestamp>,
@@ -41,10 +43,10 @@ pub struct TaskView<'a> {
 impl<'a> TaskView<'a> {
     /// With everything.
     pub fn whole(task: &'a Task) -> Self {
-        Self { payload: Some(&task.spec.payload), ..Self::listed(task) }
+        Self { payload: Some(&task.spec.payload), accepted_at: task.accepted_at, ..Self::listed(task) }
     }
 
-    /// Without its payload.
+    /// Without its payload, and when it was accepted: a store may have to read past the payload for that.
     pub fn listed(task: &'a Task) -> Self {
         let spec = &task.spec;
         Self {
@@ -62,6 +64,7 @@ impl<'a> TaskView<'a> {
             priority: spec.priority,
             labels: &spec.labels,
             attempt: task.attempt,
+            accepted_at: None,
             created_at: task.created_at,
             dispatched_at: task.dispatched_at,
             started_at: task.started_at,

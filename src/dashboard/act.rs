@@ -6,9 +6,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use maud::{Markup, html};
 
 use super::Dashboard;
+use super::done::tell;
 use super::form::Form;
 use super::frame::{self, Place};
-use super::token::{self, Token};
+use super::token::{Token, Unproven, checked};
 use super::words::{self, clipped};
 use crate::api::request_id::InLog;
 use crate::api::{self, ApiState, Kind, Problem, remembered, task_id};
@@ -26,11 +27,18 @@ pub async fn ask(
     path: web::Path<(String, String)>,
 ) -> HttpResponse {
     let (id, deed) = path.into_inner();
-    let asked = asked(&dashboard.api, &id, &deed, &Token::of(&request)).await;
+    let asked = asked(&dashboard.api, &id, &deed, &Token::of(&request), None).await;
     asked.unwrap_or_else(|problem| frame::refusal(Place::Tasks, &problem))
 }
 
-async fn asked(api: &ApiState, id: &str, deed: &str, token: &Token) -> Result<HttpResponse, Problem> {
+/// The page that asks. `wrong`: why a form of it that was sent was not taken.
+async fn asked(
+    api: &ApiState,
+    id: &str,
+    deed: &str,
+    token: &Token,
+    wrong: Option<&Problem>,
+) -> Result<HttpResponse, Problem> {
     let (id, deed) = (task_id(id)?, Deed::from_word(deed)?);
     let accepted = remembered(api, id);
     let found = api.ask(move |store| store.find(id)).await?;
@@ -44,9 +52,8 @@ async fn asked(api: &ApiState, id: &str, deed: &str, token: &Token) -> Result<Ht
         let detail = format!("the task is {} now; this acts on {} tasks only", task.state, deed.acts_on());
         return Err(Problem::new(Kind::WrongState, detail).about(id));
     }
-    let mut answer = frame::page(Place::Tasks, &format!("{} this task?", deed.name()), question(&task, deed, token));
-    token.set(&mut answer);
-    Ok(answer)
+    let title = format!("{} this task?", deed.name());
+    Ok(token.page(Place::Tasks, &title, &question(&task, deed, token), wrong))
 }
 
 fn question(task: &Task, deed: Deed, token: &Token) -> Markup {
@@ -75,14 +82,16 @@ pub async fn act(
     form: Form,
 ) -> HttpResponse {
     let (id, deed) = path.into_inner();
-    let done = match token::checked(&request, &form) {
-        Ok(()) => done(&dashboard.api, &id, &deed, &form).await,
-        Err(refused) => Err(refused.problem),
+    let api = &dashboard.api;
+    let answer = match checked(&request, &form) {
+        Ok(()) => {
+            let done = done(api, &id, &deed, &form).await;
+            done.map(|(id, deed)| tell(&request, &format!("/tasks/{id}"), deed.done()))
+        }
+        Err(Unproven::Foreign(problem)) => Err(problem),
+        Err(Unproven::Old(problem)) => asked(api, &id, &deed, &Token::of(&request), Some(&problem)).await,
     };
-    match done {
-        Ok((id, deed)) => token::see(&format!("/tasks/{id}?done={}", deed.done())),
-        Err(problem) => frame::refusal(Place::Tasks, &problem),
-    }
+    answer.unwrap_or_else(|problem| frame::refusal(Place::Tasks, &problem))
 }
 
 async fn done(api: &ApiState, id: &str, deed: &str, form: &Form) -> Result<(TaskId, Deed), Problem> {
@@ -112,7 +121,7 @@ mod tests {
         let id = stored(&api, r#""labels": {"a": "b"}"#);
         let before = api.store.find(id).unwrap();
         for deed in Deed::ALL.into_iter().filter(|deed| deed.acts_on() == State::Scheduled) {
-            let html = text(asked(&api, &id.to_string(), deed.word(), &token()).await.unwrap()).await;
+            let html = text(asked(&api, &id.to_string(), deed.word(), &token(), None).await.unwrap()).await;
             assert!(html.contains(&format!("<form method=\"post\" action=\"/tasks/{id}/{}\">", deed.word())), "{html}");
             assert!(html.contains("name=\"token\"") && html.contains(deed.effect()), "{html}");
             assert_eq!(
@@ -134,7 +143,7 @@ mod tests {
             ("0199c0de-0000-7000-8000-000000000001", "cancel", Kind::NoSuchTask),
             ("x", "cancel", Kind::InvalidParameter),
         ] {
-            assert_eq!(asked(&api, id, deed, &token()).await.unwrap_err().kind(), kind, "{id} {deed}");
+            assert_eq!(asked(&api, id, deed, &token(), None).await.unwrap_err().kind(), kind, "{id} {deed}");
             assert_eq!(
                 done(&api, id, deed, &Form::read(b"state=failed")).await.unwrap_err().kind(),
                 kind,

@@ -42,11 +42,16 @@ pub fn sections(look: &Look) -> Vec<Section> {
     ]
 }
 
+/// Something is wrong with the actors of a node now.
+pub fn is_any_wrong(look: &Look) -> bool {
+    nodes(look).iter().any(|node| !wrong::wrong(node).is_empty())
+}
+
 fn pictures(nodes: &[Node<'_>]) -> Markup {
     html! {
         h2 { "How they are wired" }
         @for node in nodes.iter().filter(|node| node.is_reported()) {
-            figure {
+            figure tabindex="0" {
                 (wiring(&node.wires()))
                 figcaption { "The actors of node " (node.name()) ", and how many messages each handles." }
             }

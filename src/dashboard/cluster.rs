@@ -11,9 +11,9 @@ mod warnings;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use maud::{Markup, html};
-use url::form_urlencoded;
 
 use super::Dashboard;
+use super::done::{forget, word};
 use super::frame::{Place, Refused, live, live_page};
 use super::live::Section;
 use super::look::Look;
@@ -21,7 +21,7 @@ use super::token::Token;
 use super::words::{ago, clipped, instant};
 use crate::api::Problem;
 
-pub use pause::{ask, pause};
+pub use pause::{ask, pause, to_form};
 pub use resume::{ask as ask_resume, resume};
 
 /// Longest name of a node that is shown, in characters.
@@ -32,12 +32,13 @@ pub async fn page(dashboard: web::Data<Dashboard>, request: HttpRequest) -> Resu
     let look = dashboard.live.look().await.map_err(refused)?;
     let token = Token::of(&request);
     let body = html! {
-        @if let Some(done) = said(request.query_string()) { p role="status" { (done) } }
+        @if let Some(done) = word(&request).and_then(said) { p role="status" { (done) } }
         @for (id, label, section) in sections(&look) { (live(id, label, &section)) }
         (pause::section(&token))
     };
     let mut answer = live_page(Place::Cluster, "Cluster", super::live::name(Place::Cluster), body);
     token.set(&mut answer);
+    forget(&request, &mut answer);
     Ok(answer)
 }
 
@@ -52,9 +53,8 @@ pub fn sections(look: &Look) -> Vec<Section> {
 }
 
 /// What a deed that brought the browser here has done.
-fn said(query: &str) -> Option<&'static str> {
-    let (_, done) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "done")?;
-    match done.as_ref() {
+fn said(done: &str) -> Option<&'static str> {
+    match done {
         "paused" => Some("It is paused: nothing of it is claimed from now on."),
         "resumed" => Some("It is resumed: what waits for its end is let go, the oldest first."),
         _ => None,
@@ -132,8 +132,8 @@ mod tests {
 
     #[test]
     fn only_known_deeds_are_said() {
-        assert!(said("done=paused").is_some_and(|done| done.contains("paused")));
-        assert!(said("x=1&done=resumed").is_some_and(|done| done.contains("resumed")));
-        assert_eq!((said(""), said("done=%3Cb%3E")), (None, None));
+        assert!(said("paused").is_some_and(|done| done.contains("paused")));
+        assert!(said("resumed").is_some_and(|done| done.contains("resumed")));
+        assert_eq!((said(""), said("<b>")), (None, None));
     }
 }

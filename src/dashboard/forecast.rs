@@ -1,9 +1,11 @@
 //! What is due in the next hour, and what of the last one still waits: counted in the background while somebody looks, minute
 //! by minute and with rests, so that nobody who claims or submits notices.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::look::Look;
 use crate::actors::blocking;
 use crate::api::ApiState;
 use crate::domain::Timestamp;
@@ -30,8 +32,9 @@ pub struct Forecasted {
     pub coming: Vec<u64>,
     /// What was due in each of the minutes before, the oldest first, and is scheduled still.
     pub waiting: Vec<u64>,
-    /// How long ago the oldest task that is scheduled still was due; zero if none is due.
-    pub overdue: Duration,
+    /// What of the last hour had been started late when it was begun, by the minute in which it was due (as in
+    /// [`Figures::late`](crate::domain::figures::Figures::late)): what has come since waits no more.
+    pub late: BTreeMap<i64, u64>,
 }
 
 /// A count is under way as long as this lives.
@@ -71,12 +74,12 @@ impl Forecast {
     }
 
     /// The last count and its age; a new one is begun if it is old. `None`: there is none yet, or none that tells of now.
-    pub fn get(&self) -> Option<(Forecasted, Duration)> {
+    pub fn get(&self, look: &Look) -> Option<(Forecasted, Duration)> {
         let now = self.now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.next.is_none_or(|next| now >= next) && !state.is_counting {
             state.is_counting = true;
-            actix_web::rt::spawn(self.clone().make());
+            actix_web::rt::spawn(self.clone().make(look.late()));
         }
         let (at, last) = state.last.as_ref().filter(|(at, _)| now.since(*at) < STALE)?;
         Some((last.clone(), now.since(*at)))
@@ -86,10 +89,10 @@ impl Forecast {
         self.api.metrics.clock().mono()
     }
 
-    async fn make(self) {
+    async fn make(self, late: BTreeMap<i64, u64>) {
         let counting = Counting(Arc::clone(&self.state));
         let began = self.now();
-        let made = self.counted().await;
+        let made = self.counted(late).await;
         drop(counting);
         let now = self.now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,9 +103,9 @@ impl Forecast {
         }
     }
 
-    async fn counted(&self) -> Result<Forecasted> {
+    async fn counted(&self, late: BTreeMap<i64, u64>) -> Result<Forecasted> {
         let store = Arc::clone(&self.api.store);
-        let (at, overdue) = blocking(move || Ok((store.now()?, store.overdue()?))).await?;
+        let at = blocking(move || store.now()).await?;
         let minute = Timestamp::from_micros(at.micros().div_euclid(MINUTE_US) * MINUTE_US);
         let (mut waiting, mut coming) = (Vec::new(), Vec::new());
         for n in -MINUTES..MINUTES {
@@ -113,7 +116,7 @@ impl Forecast {
             side.push(due);
             tokio::time::sleep(self.now().since(began) * REST).await;
         }
-        Ok(Forecasted { minute, coming, waiting, overdue })
+        Ok(Forecasted { minute, coming, waiting, late })
     }
 
     async fn due_in(&self, from: Timestamp) -> Result<u64> {

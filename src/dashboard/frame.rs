@@ -4,7 +4,7 @@ use std::fmt;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use maud::{DOCTYPE, Markup, html};
@@ -85,6 +85,11 @@ pub fn answer(status: StatusCode) -> HttpResponseBuilder {
     answer
 }
 
+/// Sends the browser on to this page.
+pub fn see(page: &str) -> HttpResponse {
+    HttpResponse::build(StatusCode::SEE_OTHER).insert_header((LOCATION, page)).finish()
+}
+
 /// Everything before the body of a page.
 pub fn open(place: Place, title: &str) -> String {
     begin(place, title, None)
@@ -132,9 +137,12 @@ pub fn close() -> &'static str {
     END
 }
 
+/// The section whose news are read out to who does not see them.
+pub const ALARMS: &str = "alarms";
+
 /// A section that the stream of its page sends anew.
 pub fn live(id: &str, label: &str, body: &Markup) -> Markup {
-    html! { section id=(id) aria-label=(label) { (body) } }
+    html! { section id=(id) aria-label=(label) aria-live=[(id == ALARMS).then_some("polite")] { (body) } }
 }
 
 /// A problem as a page.

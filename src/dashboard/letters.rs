@@ -12,9 +12,10 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::Dashboard;
+use super::done::{forget, tell, word};
 use super::form::Form;
-use super::frame::{Place, Refused, page as frame_page, page_with};
-use super::token::{Token, checked, see};
+use super::frame::{Place, Refused, page as frame_page, page_with, see};
+use super::token::{Token, Unproven, checked};
 use crate::api::dead_letters::{self, LettersPage, Resubmission, resubmit};
 use crate::api::{KnownIds, Problem, refuse_while_stopping, trace_parent};
 use crate::domain::TaskId;
@@ -51,21 +52,23 @@ pub async fn page(
 ) -> Result<HttpResponse, Refused> {
     let (letter, record) = dead_letters::letter(&dashboard.api, &id).await.map_err(refused)?;
     let token = Token::of(&request);
-    let shown = Shown {
-        letter: &letter,
-        record: &Record::of(&letter, record),
-        became: became(request.query_string()),
-        token: &token,
-    };
+    let became = word(&request).and_then(task).filter(|_| letter.replayed_at.is_some());
+    let shown = Shown { letter: &letter, record: &Record::of(&letter, record), became, token: &token };
     let mut answer = frame_page(Place::Letters, &shown.title(), shown.body(None));
     token.set(&mut answer);
+    forget(&request, &mut answer);
     Ok(answer)
 }
 
 /// The task that it was just submitted as.
-fn became(query: &str) -> Option<TaskId> {
-    let (_, id) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "done")?;
-    Uuid::parse_str(&id).ok().map(TaskId)
+fn task(done: &str) -> Option<TaskId> {
+    Uuid::parse_str(done).ok().map(TaskId)
+}
+
+/// `GET /dead-letters/{id}/replay`, where a form that was refused leaves the browser: on to the page that has it.
+pub async fn to_form(id: web::Path<String>) -> Result<HttpResponse, Refused> {
+    let id = dead_letters::number(&id).map_err(refused)?;
+    Ok(see(&format!("/dead-letters/{id}")))
 }
 
 /// `POST /dead-letters/{id}/replay`: its record as the form has it. One that nobody has edited is submitted as it came.
@@ -77,18 +80,29 @@ pub async fn replay(
     form: Form,
 ) -> Result<HttpResponse, Refused> {
     let at = dashboard.api.database_clock.at_latest();
-    checked(&request, &form).map_err(|cause| refused(cause.problem))?;
+    let proven = match checked(&request, &form) {
+        Ok(()) => Ok(()),
+        Err(Unproven::Foreign(problem)) => return Err(refused(problem)),
+        Err(Unproven::Old(problem)) => Err(problem),
+    };
     let (letter, record) = dead_letters::letter(&dashboard.api, &id).await.map_err(refused)?;
     let record = Record::of(&letter, record);
     let text = editable(form.get("record").unwrap_or_default());
     let given = (!record.is(&text)).then(|| Bytes::copy_from_slice(text.as_bytes()));
     let asked = Resubmission { id: letter.id, at, given, place: "", trace_parent: trace_parent(&request) };
-    match replayed(&dashboard, &known, asked).await {
-        Ok(task) => Ok(see(&format!("/dead-letters/{}?done={task}", letter.id))),
+    let replayed = match proven {
+        Ok(()) => replayed(&dashboard, &known, asked).await,
+        Err(problem) => Err(problem),
+    };
+    match replayed {
+        Ok(task) => Ok(tell(&request, &format!("/dead-letters/{}", letter.id), &task.to_string())),
         Err(problem) => {
-            let shown = Shown { letter: &letter, record: &record, became: None, token: &Token::of(&request) };
+            let token = Token::of(&request);
+            let shown = Shown { letter: &letter, record: &record, became: None, token: &token };
             let body = shown.body(Some((&problem, &text)));
-            Ok(page_with(problem.status(), Place::Letters, &shown.title(), body))
+            let mut answer = page_with(problem.status(), Place::Letters, &shown.title(), body);
+            token.set(&mut answer);
+            Ok(answer)
         }
     }
 }
@@ -116,7 +130,7 @@ mod tests {
     #[test]
     fn only_an_id_is_taken_for_a_task() {
         let id = "0199c0de-0000-7000-8000-000000000001";
-        assert_eq!(became(&format!("done={id}")).map(|task| task.to_string()).as_deref(), Some(id));
-        assert_eq!((became(""), became("done=%3Cscript%3E")), (None, None));
+        assert_eq!(task(id).map(|task| task.to_string()).as_deref(), Some(id));
+        assert_eq!((task(""), task("<script>")), (None, None));
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! One look a second is taken and rendered for everybody who listens, and none while nobody does.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use super::Dashboard;
+use super::forecast::Forecasted;
 use super::frame::{Place, Refused};
 use super::look::Look;
 use super::{actors, cluster, overview};
@@ -35,9 +35,30 @@ type Parts = Arc<[(&'static str, Arc<str>)]>;
 /// What there is to be sent.
 #[derive(Debug, Clone, Default)]
 struct Told {
+    /// Counts what was told.
+    number: u64,
     parts: Parts,
     /// Why they are older than they should be.
     trouble: Option<Arc<str>>,
+    /// What is new, as an event for everybody who knows what was told before: it is written once for all of them.
+    news: Bytes,
+}
+
+impl Told {
+    /// After this comes that.
+    fn then(&self, parts: Parts, trouble: Option<Arc<str>>) -> Self {
+        let is_new =
+            |(id, html): &&(&'static str, Arc<str>)| !self.parts.iter().any(|(old, was)| old == id && was == html);
+        let news = event(parts.iter().filter(is_new), trouble.as_deref());
+        Self { number: self.number + 1, parts, trouble, news }
+    }
+}
+
+fn event<'p>(parts: impl Iterator<Item = &'p (&'static str, Arc<str>)>, trouble: Option<&str>) -> Bytes {
+    let sections: Map<String, Value> = parts.map(|(id, html)| ((*id).to_owned(), Value::from(html.as_ref()))).collect();
+    let event = json!({ "sections": sections, "state": trouble.unwrap_or("Live"), "live": trouble.is_none() });
+    // One line: JSON has no line ends of its own.
+    format!("data: {event}\n\n").into()
 }
 
 /// The pages that have a stream.
@@ -89,8 +110,10 @@ impl Live {
     }
 
     async fn look_anew(&self) -> Result<Arc<Look>, Problem> {
-        let mut look = self.api.ask(Look::take).await?;
-        if let Some((_, last)) = self.last() {
+        let last = self.last().map(|(_, last)| last);
+        let earlier = last.clone();
+        let mut look = self.api.ask(move |store| Look::take(store, earlier.as_deref())).await?;
+        if let Some(last) = last {
             look.compare(&last);
         }
         let look = Arc::new(look);
@@ -101,7 +124,7 @@ impl Live {
     /// What is shown stays as it is, and says so.
     fn complain(&self, trouble: &str) {
         for sender in &self.streams {
-            sender.send_modify(|told| told.trouble = Some(trouble.into()));
+            sender.send_modify(|told| *told = told.then(Arc::clone(&told.parts), Some(trouble.into())));
         }
     }
 
@@ -169,48 +192,68 @@ fn begin(dashboard: &web::Data<Dashboard>) {
     if std::mem::replace(&mut dashboard.live.state().is_looking, true) {
         return;
     }
+    // What was told to those who listened before may be old by now: nobody is told it again.
+    for sender in &dashboard.live.streams {
+        sender.send_if_modified(|told| {
+            *told = Told { number: told.number, ..Told::default() };
+            false
+        });
+    }
     let dashboard = Arc::clone(dashboard);
     let mut watch = Watch(Some(Arc::clone(&dashboard)));
     actix_web::rt::spawn(async move {
         while !watch.is_over() {
             match dashboard.live.look_anew().await {
-                Ok(look) => render(&dashboard, &look),
+                Ok(look) => render(&dashboard, look).await,
                 Err(problem) => dashboard.live.complain(&format!("Not live: {problem}")),
             }
             tokio::time::sleep(EVERY).await;
         }
-        dashboard.live.complain("Not live: this node is stopping");
+        if dashboard.api.status.is_stopping() {
+            dashboard.live.complain("Not live: this node is stopping");
+        }
     });
 }
 
-/// For those pages that somebody has open.
-fn render(dashboard: &Dashboard, look: &Look) {
-    for (place, sender) in PAGES.into_iter().zip(&dashboard.live.streams) {
-        if sender.receiver_count() == 0 {
-            continue;
+/// For those pages that somebody has open; not on a thread that answers calls.
+async fn render(dashboard: &Arc<Dashboard>, look: Arc<Look>) {
+    let forecast = dashboard.forecast.get(&look);
+    let shown = Arc::clone(dashboard);
+    let rendered = tokio::task::spawn_blocking(move || {
+        for (place, sender) in PAGES.into_iter().zip(&shown.live.streams) {
+            if sender.receiver_count() > 0 {
+                let last = sender.borrow().clone();
+                sender.send_replace(last.then(parts(place, &look, forecast.as_ref()), None));
+            }
         }
-        let sections = match place {
-            Place::Cluster => cluster::sections(look),
-            Place::Actors => actors::sections(look),
-            _ => overview::sections(look, dashboard.forecast.get().as_ref()),
-        };
-        let parts = sections.into_iter().map(|(id, _, body)| (id, Arc::from(body.into_string())));
-        sender.send_replace(Told { parts: parts.collect(), trouble: None });
+    });
+    if let Err(cause) = rendered.await {
+        log::error!("the open pages could not be rendered: {cause}");
+        dashboard.live.complain("Not live: this node could not render the page");
     }
 }
 
-/// Who listens, and what was sent by now.
+fn parts(place: Place, look: &Look, forecast: Option<&(Forecasted, Duration)>) -> Parts {
+    let sections = match place {
+        Place::Cluster => cluster::sections(look),
+        Place::Actors => actors::sections(look),
+        _ => overview::sections(look, forecast),
+    };
+    sections.into_iter().map(|(id, _, body)| (id, Arc::from(body.into_string()))).collect()
+}
+
+/// Who listens, and up to where it was told.
 struct Listener {
     dashboard: Arc<Dashboard>,
     changes: watch::Receiver<Told>,
-    sent: HashMap<&'static str, Arc<str>>,
+    told: Option<u64>,
 }
 
 fn events(
     dashboard: Arc<Dashboard>,
     changes: watch::Receiver<Told>,
 ) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
-    let listener = Listener { dashboard, changes, sent: HashMap::new() };
+    let listener = Listener { dashboard, changes, told: None };
     stream::unfold(listener, |mut listener| async move {
         if listener.dashboard.api.status.is_stopping() {
             return None;
@@ -226,20 +269,16 @@ fn events(
 }
 
 impl Listener {
-    /// What has changed since the last event, and how it stands.
+    /// What is new to this one, and how it stands.
     fn event(&mut self) -> Bytes {
-        let told = self.changes.borrow_and_update().clone();
-        let mut changed = Map::new();
-        for (id, html) in told.parts.iter() {
-            if self.sent.get(id) != Some(html) {
-                changed.insert((*id).to_owned(), Value::from(html.as_ref()));
-                self.sent.insert(id, Arc::clone(html));
-            }
+        let told = self.changes.borrow_and_update();
+        let before = self.told.replace(told.number);
+        match before.and_then(|before| told.number.checked_sub(before)) {
+            Some(0) => event([].iter(), told.trouble.as_deref()),
+            Some(1) => told.news.clone(),
+            // It has come just now, or was too slow for some.
+            _ => event(told.parts.iter(), told.trouble.as_deref()),
         }
-        let state = told.trouble.as_deref().unwrap_or("Live");
-        let event = json!({ "sections": changed, "state": state, "live": told.trouble.is_none() });
-        // One line: JSON has no line ends of its own.
-        format!("data: {event}\n\n").into()
     }
 }
 
@@ -261,17 +300,26 @@ mod tests {
         let dashboard = web::Data::from(Dashboard::new(&api));
         let stream = &dashboard.live.streams[0];
         let changes = stream.subscribe();
-        let mut listener = Listener { dashboard: Arc::clone(&dashboard), changes, sent: HashMap::new() };
-        let parts: Parts = [("a", Arc::from("<b>1</b>")), ("b", Arc::from("2"))].into();
-        stream.send_replace(Told { parts, trouble: None });
+        let mut listener = Listener { dashboard: Arc::clone(&dashboard), changes, told: None };
+        let tell = |a: &str, b: &str| {
+            let parts: Parts = [("a", Arc::from(a)), ("b", Arc::from(b))].into();
+            stream.send_modify(|told| *told = told.then(parts, None));
+        };
+        tell("<b>1</b>", "2");
         let told = read(&listener.event());
         assert_eq!(told, json!({"sections": {"a": "<b>1</b>", "b": "2"}, "state": "Live", "live": true}));
-        stream
-            .send_replace(Told { parts: [("a", Arc::from("<b>1</b>")), ("b", Arc::from("3"))].into(), trouble: None });
+        tell("<b>1</b>", "3");
         assert_eq!(read(&listener.event())["sections"], json!({"b": "3"}));
+        assert_eq!(read(&listener.event())["sections"], json!({}), "it was told");
+        tell("<b>1</b>", "4");
+        tell("<b>5</b>", "4");
+        assert_eq!(read(&listener.event())["sections"], json!({"a": "<b>5</b>", "b": "4"}), "it has missed one");
         dashboard.live.complain("Not live: gone");
         let told = read(&listener.event());
         assert_eq!(told, json!({"sections": {}, "state": "Not live: gone", "live": false}));
+        let mut late = Listener { dashboard: Arc::clone(&dashboard), changes: stream.subscribe(), told: None };
+        let told = read(&late.event());
+        assert_eq!((&told["sections"], &told["live"]), (&json!({"a": "<b>5</b>", "b": "4"}), &json!(false)));
     }
 
     #[actix_web::test]

@@ -1,24 +1,29 @@
 //! One look at the whole cluster, as the pages show it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::all_nodes;
 use crate::domain::figures::{Figures, Minute};
 use crate::domain::{GenerationId, Pause, State, Timestamp};
 use crate::store::{Generation, Reported, Result, Standing, Store, Term};
 
 /// How far back the minutes go: an hour before the minute of a count that may be some minutes old.
 const MINUTES: Duration = Duration::from_mins(63);
+/// Minutes that have ended do not change: between two readings of all, only those of this time are read. (A minute is written
+/// when it has ended, and the last one of a node that died when that is recovered.)
+const LATEST: Duration = Duration::from_mins(3);
+/// Time between readings of all.
+const WHOLE: Duration = Duration::from_mins(1);
 /// Two looks that are further apart than this tell no rate of now.
 const APART: Duration = Duration::from_secs(10);
 /// What a node has reported longer ago than this is not what it does now.
 const OLD: Duration = Duration::from_secs(15);
-/// Rates are over this time at least, in milliseconds: what a node does in its first moments is none.
-const OVER_MS: u64 = 5_000;
+/// A task that has waited longer than this was not only on its way.
+const OVERDUE: Duration = Duration::from_secs(2);
 /// Reigns that are shown.
 const TERMS: usize = 50;
-/// A node's clock may be off by so much without a word, in microseconds: nothing goes by it, but people read its log.
-const OFFSET_US: i64 = 1_000_000;
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
@@ -27,12 +32,16 @@ pub struct Look {
     pub at: Timestamp,
     /// Tasks by state.
     pub counts: Vec<(State, u64)>,
+    /// When the oldest task that is still scheduled was due; `None` if none is due.
+    pub oldest_due: Option<Timestamp>,
     /// Dead letters that wait for somebody.
     pub dead_letters: u64,
     /// The last report of each node.
     pub reports: Vec<Reported>,
     /// What was counted in each minute of the last hour, by node; the current minute is in the reports.
-    pub minutes: Vec<Minute>,
+    pub minutes: Vec<Arc<Minute>>,
+    /// When all of them were read last.
+    pub whole_at: Timestamp,
     /// The newest first.
     pub terms: Vec<Term>,
     /// Nodes' lives: those that live, and a few that are over.
@@ -45,44 +54,25 @@ pub struct Look {
     pub errors: HashMap<(GenerationId, String), u64>,
 }
 
-/// A node that has gone longer ago is not missed any more.
-const LATELY: Duration = Duration::from_mins(10);
-
-/// Something that somebody should see to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Alarm {
-    /// What.
-    pub text: String,
-    /// Where it is shown.
-    pub to: &'static str,
-    /// Something is wrong; otherwise it is only worth knowing.
-    pub is_bad: bool,
-}
-
-fn failed_text(failed: u64) -> String {
-    if failed == 1 {
-        "1 task has failed.".to_owned()
-    } else {
-        format!("{} tasks have failed.", super::words::count(failed))
-    }
-}
-
 impl Look {
-    /// Asks the database.
+    /// Asks the database; what cannot have changed since an `earlier` look is taken from there.
     ///
     /// # Errors
     /// Those of the store.
-    pub fn take(store: &dyn Store) -> Result<Self> {
+    pub fn take(store: &dyn Store, earlier: Option<&Self>) -> Result<Self> {
         let at = store.now()?;
+        let known = earlier.filter(|earlier| at.since(earlier.whole_at) < WHOLE && earlier.whole_at <= at);
         let pauses = store.pauses()?.all;
         let ids: Vec<i64> = pauses.iter().map(|pause| pause.id).collect();
         let waiting = if ids.is_empty() { Vec::new() } else { store.waiting(&ids)? };
         Ok(Self {
             at,
             counts: store.counts()?,
+            oldest_due: store.oldest_due()?,
             dead_letters: store.dead_letters()?,
             reports: store.reports()?,
-            minutes: store.minutes(at.minus(MINUTES))?,
+            minutes: minutes(store, at, known)?,
+            whole_at: known.map_or(at, |known| known.whole_at),
             terms: store.terms(TERMS)?,
             generations: store.generations()?,
             pauses: pauses.into_iter().zip(waiting).collect(),
@@ -135,28 +125,40 @@ impl Look {
         sum
     }
 
-    /// So much of this a second over the last minute, on all nodes: each counts over its own time.
+    /// So much of this a second over the last minute, on all nodes.
     pub fn per_second(&self, of: impl Fn(&Figures) -> u64) -> f64 {
-        let each = self.current_reports().map(|one| {
-            let seconds = Duration::from_millis(one.snapshot.over_ms.max(OVER_MS)).as_secs_f64();
-            f64::from(u32::try_from(of(&one.snapshot.recent)).unwrap_or(u32::MAX)) / seconds
-        });
-        each.sum()
+        all_nodes::per_second(self.current_reports().map(|one| &one.snapshot), of)
     }
 
     /// Every minute of the last hour that anything was counted in, all nodes added up, in their order.
     pub fn by_minute(&self) -> Vec<Minute> {
-        let mut sums: std::collections::BTreeMap<Timestamp, Minute> = std::collections::BTreeMap::new();
+        let mut sums: BTreeMap<Timestamp, Minute> = BTreeMap::new();
         // One that ended between the two questions is there already.
         let ended: HashSet<i64> = self.minutes.iter().map(|one| one.begun_us).collect();
         let current = self.reports.iter().map(|one| &one.current).filter(|one| !ended.contains(&one.begun_us));
-        for one in self.minutes.iter().chain(current) {
+        for one in self.minutes.iter().map(Arc::as_ref).chain(current) {
             let minute = one.minute();
             let sum = sums.entry(minute);
             let sum = sum.or_insert_with(|| Minute { begun_us: minute.micros(), figures: Figures::default() });
             sum.figures.add(&one.figures);
         }
         sums.into_values().collect()
+    }
+
+    /// Late starts by the minute in which they were due.
+    pub fn late(&self) -> BTreeMap<i64, u64> {
+        let mut sum = Figures::default();
+        self.by_minute()
+            .iter()
+            .for_each(|one| sum.add(&Figures { late: one.figures.late.clone(), ..Figures::default() }));
+        sum.late
+    }
+
+    /// How long tasks that are due wait already, if they are not only on their way.
+    pub fn backlog(&self) -> Option<(Timestamp, Duration)> {
+        let due_at = self.oldest_due?;
+        let waits = self.at.since(due_at);
+        (waits > OVERDUE).then_some((due_at, waits))
     }
 
     /// The reign that lasts.
@@ -178,74 +180,28 @@ impl Look {
     pub fn living(&self) -> impl Iterator<Item = &Generation> {
         self.generations.iter().filter(|one| one.standing != Standing::Dead)
     }
+}
 
-    /// Nodes that have gone lately and not come back.
-    fn lost_nodes(&self) -> impl Iterator<Item = &Generation> {
-        let is_back = |node: &str| self.living().any(|one| one.node == node);
-        self.generations
-            .iter()
-            .filter(move |one| one.standing == Standing::Dead && one.heartbeat_age < LATELY && !is_back(&one.node))
-    }
-
-    /// What somebody should see to, the worst first.
-    pub fn alarms(&self) -> Vec<Alarm> {
-        let mut alarms = Vec::new();
-        let mut alarm = |is_bad, to, text: String| alarms.push(Alarm { text, to, is_bad });
-        if self.master().is_none() {
-            alarm(true, "/cluster", "There is no master: nothing is claimed until another is found.".to_owned());
-        }
-        let some = |tasks: u64, word: &str| {
-            let shown = super::words::count(tasks);
-            if tasks == 1 { format!("{shown} task is {word}") } else { format!("{shown} tasks are {word}") }
-        };
-        let unknown = self.count(State::Unknown);
-        if unknown > 0 {
-            let text = some(unknown, "unknown: nobody can know whether the target was reached. Settle each.");
-            alarm(true, "/tasks?state=unknown", text);
-        }
-        let failed = self.count(State::Failed);
-        if failed > 0 {
-            alarm(false, "/tasks?state=failed", failed_text(failed));
-        }
-        for one in self.lost_nodes() {
-            let (node, age) = (super::words::clipped(&one.node, 40), super::words::ago(one.heartbeat_age));
-            alarm(false, "/cluster", format!("Node {node} is gone: its last sign of life was {age}."));
-        }
-        if self.dead_letters > 0 {
-            let letters = super::words::count(self.dead_letters);
-            let text = if self.dead_letters == 1 {
-                "1 dead letter: a record that could not be read.".to_owned()
-            } else {
-                format!("{letters} dead letters: records that could not be read.")
-            };
-            alarm(true, "/dead-letters", text);
-        }
-        let stopped: u64 = self.reports.iter().map(|one| one.snapshot.queue_stopped).sum();
-        if stopped > 0 {
-            let text =
-                format!("{stopped} partitions of the submission topic are not read until somebody says from where.");
-            alarm(true, "/cluster", text);
-        }
-        for one in self.living().filter(|one| one.clock_offset_us.saturating_abs() > OFFSET_US) {
-            let node = super::words::clipped(&one.node, 40);
-            alarm(true, "/cluster", format!("The clock of node {node} is off by more than a second."));
-        }
-        for (pause, _) in self.pauses.iter().filter(|(pause, _)| pause.is_in_force()) {
-            let about = super::words::clipped(&pause.about(), 80);
-            alarm(false, "/cluster", format!("Paused: {about}."));
-        }
-        for (pause, _) in self.pauses.iter().filter(|(pause, _)| !pause.is_in_force()) {
-            let about = super::words::clipped(&pause.about(), 80);
-            alarm(false, "/cluster", format!("Being resumed: {about}."));
-        }
-        alarms
-    }
+/// Those of the last hour, the older ones as they are `known`.
+fn minutes(store: &dyn Store, at: Timestamp, known: Option<&Look>) -> Result<Vec<Arc<Minute>>> {
+    let oldest = at.minus(MINUTES);
+    let Some(known) = known else {
+        return Ok(store.minutes(oldest)?.into_iter().map(Arc::new).collect());
+    };
+    let since = at.minus(LATEST);
+    let is_kept = |one: &&Arc<Minute>| (oldest.micros() + 1..=since.micros()).contains(&one.begun_us);
+    let mut minutes: Vec<Arc<Minute>> = known.minutes.iter().filter(is_kept).map(Arc::clone).collect();
+    minutes.extend(store.minutes(since)?.into_iter().map(Arc::new));
+    Ok(minutes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::fake;
     use crate::domain::figures::{ActorFigures, Snapshot};
+    use crate::queue::Published;
+    use crate::store::{NewGeneration, Report};
 
     fn counted(begun_us: i64, starts: u64) -> Minute {
         Minute { begun_us, figures: Figures { starts, ..Figures::default() } }
@@ -264,8 +220,9 @@ mod tests {
 
     #[test]
     fn minutes_of_all_nodes_are_added_up() {
-        let minutes = vec![counted(1_000_000, 2), counted(2_000_000, 3), counted(60_000_000, 4)];
-        let look = Look { minutes, reports: vec![report(0, Duration::ZERO)], ..Look::default() };
+        let minutes = [counted(1_000_000, 2), counted(2_000_000, 3), counted(60_000_000, 4)];
+        let look =
+            Look { minutes: minutes.map(Arc::new).into(), reports: vec![report(0, Duration::ZERO)], ..Look::default() };
         let starts: Vec<_> = look.by_minute().iter().map(|one| (one.begun_us, one.figures.starts)).collect();
         assert_eq!(starts, [(0, 5), (60_000_000, 5)]);
         assert!((look.per_second(|figures| figures.starts) - 2.0).abs() < 1e-9, "over five seconds at least");
@@ -293,13 +250,31 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_is_told_first_and_a_calm_cluster_tells_nothing() {
-        let counts = vec![(State::Unknown, 1), (State::Failed, 2_000), (State::Succeeded, 9)];
-        let look = Look { counts, dead_letters: 3, ..Look::default() };
-        let alarms = look.alarms();
-        assert!(alarms[0].text.starts_with("There is no master"), "{alarms:?}");
-        assert!(alarms[1].text.starts_with("1 task is unknown"), "{alarms:?}");
-        assert!(alarms[2].text.starts_with("2\u{202f}000 tasks have failed"), "{alarms:?}");
-        assert_eq!((alarms.len(), alarms[3].to), (4, "/dead-letters"));
+    fn minutes_that_have_ended_are_read_once_a_minute() {
+        let (api, _folder) = fake::api(Ok(Published::Queued));
+        let store = api.store.as_ref();
+        let generation = GenerationId(uuid::Uuid::from_u128(7));
+        let (node, address) = ("node".to_owned(), "127.0.0.1:8080".to_owned());
+        let new = NewGeneration { id: generation, node, address, version: "0.0.0".to_owned(), slots: 4 };
+        store.register(&new).unwrap();
+        let ends = |minutes_ago: u64, starts| {
+            let begun = store.now().unwrap().minus(Duration::from_mins(minutes_ago));
+            let ended = Some(counted(begun.micros(), starts));
+            let report = Report { snapshot: Snapshot::default(), current: counted(begun.micros() + 1, 0), ended };
+            store.report(generation, &report).unwrap();
+        };
+        let starts = |look: &Look| look.minutes.iter().map(|one| one.figures.starts).collect::<Vec<_>>();
+        ends(80, 1);
+        ends(40, 2);
+        let first = Look::take(store, None).unwrap();
+        assert_eq!(starts(&first), [2], "no older than an hour");
+        ends(30, 3);
+        ends(1, 4);
+        let next = Look::take(store, Some(&first)).unwrap();
+        assert_eq!(starts(&next), [2, 4], "as it was known, and what is new");
+        let again = Look::take(store, Some(&next)).unwrap();
+        assert_eq!(starts(&again), [2, 4], "and none twice");
+        let old = Look { whole_at: next.at.minus(WHOLE), ..next };
+        assert_eq!(starts(&Look::take(store, Some(&old)).unwrap()), [2, 3, 4], "all anew");
     }
 }

@@ -14,7 +14,7 @@ use super::act::Deed;
 use super::form::Form;
 use super::frame::{self, Place};
 use super::tasks::{Query, conditions};
-use super::token::{self, Token};
+use super::token::{Token, Unproven, checked};
 use super::words::count;
 use crate::api::request_id::InLog;
 use crate::api::{ApiState, Problem, Turn, Work, meant, refuse_while_stopping};
@@ -34,16 +34,17 @@ pub async fn ask(
     deed: web::Path<String>,
 ) -> HttpResponse {
     let query = Query::read(request.query_string()).whole();
-    let asked = asked(&dashboard.api, turn.into_inner(), &query, &deed, &Token::of(&request)).await;
+    let asked = asked(&dashboard.api, turn.into_inner(), &query, &deed, (&Token::of(&request), None)).await;
     asked.unwrap_or_else(|problem| frame::refusal(Place::Tasks, &problem))
 }
 
+/// The page that asks. `wrong`: why a form of it that was sent was not taken.
 async fn asked(
     api: &ApiState,
     turn: Arc<Turn>,
     query: &Query,
     deed: &str,
-    token: &Token,
+    (token, wrong): (&Token, Option<&Problem>),
 ) -> Result<HttpResponse, Problem> {
     let deed = Deed::from_word(deed)?;
     let filter = meant(api, conditioned(query)?, deed.example()).await?;
@@ -53,9 +54,7 @@ async fn asked(
     let counted = counted(api, work).await?;
     let title = format!("{} all of these tasks?", deed.name());
     let body = question(query, &counted_until.href(&deed.path_of_many()), deed, counted, token);
-    let mut answer = frame::page(Place::Tasks, &title, body);
-    token.set(&mut answer);
-    Ok(answer)
+    Ok(token.page(Place::Tasks, &title, &body, wrong))
 }
 
 /// A filter that lets not everything through, so that nobody means all tasks by leaving out a word.
@@ -133,14 +132,16 @@ pub async fn act(
     form: Form,
 ) -> HttpResponse {
     let query = Query::read(request.query_string()).whole();
-    let going = match token::checked(&request, &form) {
-        Ok(()) => begun(&dashboard.api, turn.into_inner(), &query, &deed, &form).await,
-        Err(refused) => Err(refused.problem),
+    let (api, turn) = (&dashboard.api, turn.into_inner());
+    let answer = match checked(&request, &form) {
+        Ok(()) => {
+            let going = begun(api, turn, &query, &deed, &form).await;
+            going.map(|going| frame::answer(StatusCode::OK).streaming(going.page()))
+        }
+        Err(Unproven::Foreign(problem)) => Err(problem),
+        Err(Unproven::Old(problem)) => asked(api, turn, &query, &deed, (&Token::of(&request), Some(&problem))).await,
     };
-    match going {
-        Ok(going) => frame::answer(StatusCode::OK).streaming(going.page()),
-        Err(problem) => frame::refusal(Place::Tasks, &problem),
-    }
+    answer.unwrap_or_else(|problem| frame::refusal(Place::Tasks, &problem))
 }
 
 async fn begun(api: &ApiState, turn: Arc<Turn>, query: &Query, deed: &str, form: &Form) -> Result<Going, Problem> {
@@ -172,7 +173,7 @@ mod tests {
 
     async fn asked_for(api: &ApiState, text: &str, deed: &str) -> Result<HttpResponse, Problem> {
         let token = Token::of(&TestRequest::default().to_http_request());
-        asked(api, Arc::default(), &query(text), deed, &token).await
+        asked(api, Arc::default(), &query(text), deed, (&token, None)).await
     }
 
     async fn done(api: &ApiState, text: &str, deed: &str, form: &str) -> Result<HttpResponse, Problem> {

@@ -4,7 +4,10 @@
 mod act;
 mod actors;
 mod assets;
+mod astray;
 mod cluster;
+mod cookie;
+mod done;
 mod forecast;
 mod form;
 mod frame;
@@ -12,6 +15,8 @@ mod letters;
 mod live;
 mod look;
 mod many;
+#[cfg(test)]
+mod old_page_test;
 mod overview;
 mod pictures;
 mod task;
@@ -23,7 +28,7 @@ use std::sync::Arc;
 
 use actix_web::web;
 
-use crate::api::{ApiState, reading};
+use crate::api::{ApiState, ForPeople, reading};
 use forecast::Forecast;
 use live::Live;
 
@@ -42,10 +47,12 @@ impl Dashboard {
     }
 }
 
-/// Adds the pages to the API's server.
+/// Adds the pages to the API's server. Whatever takes a form has something for `GET` too: a form that was refused leaves the
+/// browser there, and whoever then loads the address anew is to see a page.
 pub fn routes(config: &mut web::ServiceConfig, dashboard: &Arc<Dashboard>) {
     config
         .app_data(web::Data::from(Arc::clone(dashboard)))
+        .app_data(ForPeople(astray::page))
         .service(reading(web::resource("/"), overview::page))
         .service(reading(web::resource("/tasks"), tasks::page))
         .service(reading(web::resource("/tasks/all/{deed}"), many::ask).route(web::post().to(many::act)))
@@ -53,7 +60,7 @@ pub fn routes(config: &mut web::ServiceConfig, dashboard: &Arc<Dashboard>) {
         .service(reading(web::resource("/tasks/{id}/{deed}"), act::ask).route(web::post().to(act::act)))
         .service(reading(web::resource("/cluster"), cluster::page))
         .service(reading(web::resource("/cluster/pause"), cluster::ask))
-        .service(web::resource("/cluster/pauses").route(web::post().to(cluster::pause)))
+        .service(reading(web::resource("/cluster/pauses"), cluster::to_form).route(web::post().to(cluster::pause)))
         .service(
             reading(web::resource("/cluster/pauses/{id}/resume"), cluster::ask_resume)
                 .route(web::post().to(cluster::resume)),
@@ -61,7 +68,10 @@ pub fn routes(config: &mut web::ServiceConfig, dashboard: &Arc<Dashboard>) {
         .service(reading(web::resource("/actors"), actors::page))
         .service(reading(web::resource("/dead-letters"), letters::list))
         .service(reading(web::resource("/dead-letters/{id}"), letters::page))
-        .service(web::resource("/dead-letters/{id}/replay").route(web::post().to(letters::replay)))
+        .service(
+            reading(web::resource("/dead-letters/{id}/replay"), letters::to_form)
+                .route(web::post().to(letters::replay)),
+        )
         .service(web::resource("/live/{page}").route(web::get().to(live::stream)))
         .service(reading(web::resource("/assets/{name}"), assets::asset));
 }

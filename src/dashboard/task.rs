@@ -11,8 +11,9 @@ use maud::{Markup, html};
 
 use super::Dashboard;
 use super::act::Deed;
+use super::done::{forget, word};
 use super::frame::{self, Place};
-use super::tasks::{Query, host};
+use super::tasks::host;
 use super::words::visible;
 use crate::api::{ApiState, Problem, remembered, task_id};
 use crate::domain::{Attempt, Task, TaskId, Timestamp};
@@ -24,9 +25,14 @@ const REFRESH_S: &str = "2";
 
 /// `GET /tasks/{id}`.
 pub async fn page(dashboard: web::Data<Dashboard>, request: HttpRequest, id: web::Path<String>) -> HttpResponse {
-    let done = Query::read(request.query_string()).first("done").and_then(done);
-    let answer = answer(&dashboard.api, &id, done, &host(&request)).await;
-    answer.unwrap_or_else(|problem| frame::refusal(Place::Tasks, &problem))
+    let done = word(&request).and_then(done);
+    match answer(&dashboard.api, &id, done, &host(&request)).await {
+        Ok(mut page) => {
+            forget(&request, &mut page);
+            page
+        }
+        Err(problem) => frame::refusal(Place::Tasks, &problem),
+    }
 }
 
 async fn answer(api: &ApiState, id: &str, done: Option<Deed>, host: &str) -> Result<HttpResponse, Problem> {
@@ -47,7 +53,7 @@ async fn answer(api: &ApiState, id: &str, done: Option<Deed>, host: &str) -> Res
     }
 }
 
-/// What an address says was done.
+/// What was just done.
 fn done(word: &str) -> Option<Deed> {
     Deed::ALL.into_iter().find(|deed| deed.done() == word)
 }

@@ -12,7 +12,6 @@ use maud::{Markup, html};
 
 use super::Dashboard;
 use super::frame::{self, Place};
-use super::token;
 use super::words::visible;
 use crate::api::{ApiState, Problem, cursor, task_id};
 use crate::store::Page;
@@ -45,7 +44,7 @@ async fn answer(api: &ApiState, query: &Query, host: &str) -> HttpResponse {
 
 async fn list(api: &ApiState, query: &Query, host: &str) -> Result<HttpResponse, Problem> {
     if let Some(id) = query.first("id") {
-        return Ok(token::see(&format!("/tasks/{}", task_id(id.trim())?)));
+        return Ok(frame::see(&format!("/tasks/{}", task_id(id.trim())?)));
     }
     let mut filter = query.filter()?;
     if query.first("limit").is_none() {

@@ -86,6 +86,12 @@ pub fn instant(at: Timestamp) -> Markup {
     html! { time datetime=(exact) { (shown) " UTC" } }
 }
 
+/// An instant to the minute.
+pub fn minute(at: Timestamp) -> String {
+    let exact = at.to_string().replacen('T', " ", 1);
+    format!("{} UTC", exact.get(..16).unwrap_or(&exact))
+}
+
 /// Where a task stands.
 pub fn state(state: State) -> Markup {
     html! { span class={ "state " (state.word()) } { (state.word()) } }

@@ -60,7 +60,7 @@ pub struct Received<'a> {
     pub idempotency_key: Option<&'a str>,
     /// The key of the record that it is the value of.
     pub record_key: Option<TaskId>,
-    /// The database's clock at receipt: what `delay_ms` counts from.
+    /// The database's clock at receipt: what `delay_ms` counts from, and when the task was accepted.
     pub at: Timestamp,
 }
 
@@ -104,7 +104,7 @@ impl Document {
             labels: labels(self.labels.unwrap_or_default())?,
         };
         kafka_topics::check_timeout(&spec.target, spec.timeout)?;
-        Ok(NewTask { id, run_at, spec, fingerprint })
+        Ok(NewTask { id, run_at, spec, fingerprint, accepted_at: Some(received.at) })
     }
 
     /// SHA-256 of the document as submitted, white space aside; `delay_ms` stays unresolved, so that a repeat of the
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn the_shortest_submission_takes_every_default() {
         let task = check(r#"{"delay_ms": 3000, "target": {"type": "log"}}"#).unwrap();
-        assert_eq!(task.run_at, NOW.plus(Duration::from_secs(3)));
+        assert_eq!((task.run_at, task.accepted_at), (NOW.plus(Duration::from_secs(3)), Some(NOW)));
         assert_eq!(task.spec.delivery, Delivery::AtMostOnce);
         assert_eq!(task.spec.timeout, TIMEOUT_DEFAULT);
         assert_eq!(task.spec.payload, Payload::Empty);

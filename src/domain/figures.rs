@@ -12,6 +12,10 @@ use super::time::{Mono, Timestamp, millis_of};
 const WINDOW: Duration = Duration::from_mins(1);
 /// A calendar minute in microseconds.
 const MINUTE_US: i64 = 60_000_000;
+/// A start that is later than this is a late one.
+pub const LATE: Duration = Duration::from_secs(1);
+/// Minutes back from now for which late starts are counted: the last hour, and what its pages may lag behind.
+const LATE_MINUTES: i64 = 70;
 
 /// Counts and times. Every field may be absent in what another version of the program has written.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,6 +31,9 @@ pub struct Figures {
     pub claims: u64,
     /// Start minus `due_at`.
     pub lateness: Buckets,
+    /// Late starts by the minute in which they should have been, as minutes since 1970: a minute that was missed stands out
+    /// after all of it was caught up, too.
+    pub late: BTreeMap<i64, u64>,
     /// Time of a call.
     pub execution: Buckets,
     /// Time of an ingest transaction.
@@ -36,14 +43,38 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// Submissions that became tasks.
+    pub fn stored(&self) -> u64 {
+        self.submissions.get("stored").copied().unwrap_or(0)
+    }
+
+    /// Calls that succeeded.
+    pub fn succeeded(&self) -> u64 {
+        self.outcomes.get("succeeded").copied().unwrap_or(0)
+    }
+
+    /// Calls that did not, or of which nobody knows.
+    pub fn not_succeeded(&self) -> u64 {
+        self.outcomes.values().fold(0, |sum: u64, one| sum.saturating_add(*one)).saturating_sub(self.succeeded())
+    }
+
+    /// Starts that were late, or not.
+    pub fn starts_by(&self, is_late: bool) -> u64 {
+        let counts = self.lateness.counts().filter(|(bound, _)| (Duration::from_micros(*bound) > LATE) == is_late);
+        counts.fold(0, |sum, (_, starts)| sum.saturating_add(starts))
+    }
+
+    /// Late starts of which it is not known any more, or never was, when they were due.
+    pub fn late_for_long(&self) -> u64 {
+        let known = self.late.values().fold(0, |sum: u64, one| sum.saturating_add(*one));
+        self.starts_by(true).saturating_sub(known)
+    }
+
     /// Adds another's.
     pub fn add(&mut self, other: &Self) {
-        for (own, others) in [(&mut self.submissions, &other.submissions), (&mut self.outcomes, &other.outcomes)] {
-            for (word, count) in others {
-                let own = own.entry(word.clone()).or_default();
-                *own = own.saturating_add(*count);
-            }
-        }
+        add_counts(&mut self.submissions, &other.submissions);
+        add_counts(&mut self.outcomes, &other.outcomes);
+        add_counts(&mut self.late, &other.late);
         self.starts = self.starts.saturating_add(other.starts);
         self.claims = self.claims.saturating_add(other.claims);
         self.lateness.add(&other.lateness);
@@ -55,16 +86,10 @@ impl Figures {
     /// What came since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let words = |now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>| {
-            let moved = |(word, count): (&String, &u64)| {
-                let moved = count.saturating_sub(before.get(word).copied().unwrap_or(0));
-                (moved > 0).then(|| (word.clone(), moved))
-            };
-            now.iter().filter_map(moved).collect()
-        };
         Self {
-            submissions: words(&self.submissions, &earlier.submissions),
-            outcomes: words(&self.outcomes, &earlier.outcomes),
+            submissions: moved(&self.submissions, &earlier.submissions),
+            outcomes: moved(&self.outcomes, &earlier.outcomes),
+            late: moved(&self.late, &earlier.late),
             starts: self.starts.saturating_sub(earlier.starts),
             claims: self.claims.saturating_sub(earlier.claims),
             lateness: self.lateness.since(&earlier.lateness),
@@ -73,6 +98,52 @@ impl Figures {
             claim: self.claim.since(&earlier.claim),
         }
     }
+}
+
+/// Adds counts of the same things.
+fn add_counts<K: Ord + Clone>(own: &mut BTreeMap<K, u64>, others: &BTreeMap<K, u64>) {
+    for (of, count) in others {
+        let own = own.entry(of.clone()).or_default();
+        *own = own.saturating_add(*count);
+    }
+}
+
+/// How far each count has risen, where it has.
+fn moved<K: Ord + Clone>(now: &BTreeMap<K, u64>, before: &BTreeMap<K, u64>) -> BTreeMap<K, u64> {
+    let moved = |(of, count): (&K, &u64)| {
+        let moved = count.saturating_sub(before.get(of).copied().unwrap_or(0));
+        (moved > 0).then(|| (of.clone(), moved))
+    };
+    now.iter().filter_map(moved).collect()
+}
+
+/// Counts late starts by the minute in which they should have been.
+#[derive(Debug, Default)]
+pub struct LateStarts(BTreeMap<i64, u64>);
+
+impl LateStarts {
+    /// A call was started; notes it if it was late, and not so late that no page shows it.
+    pub fn started(&mut self, due_at: Timestamp, started_at: Timestamp) {
+        let (due, oldest) = (minute_of(due_at), minute_of(started_at).saturating_sub(LATE_MINUTES));
+        if started_at.since(due_at) <= LATE || due < oldest {
+            return;
+        }
+        while self.0.first_key_value().is_some_and(|(minute, _)| *minute < oldest) {
+            self.0.pop_first();
+        }
+        let count = self.0.entry(due).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// The counts; each only rises as long as it is there.
+    pub fn counts(&self) -> BTreeMap<i64, u64> {
+        self.0.clone()
+    }
+}
+
+/// The calendar minute of an instant, in minutes since 1970.
+pub fn minute_of(at: Timestamp) -> i64 {
+    at.micros().div_euclid(MINUTE_US)
 }
 
 /// What one actor has done since its process began.
@@ -107,7 +178,7 @@ pub struct Minute {
 impl Minute {
     /// The beginning of the calendar minute.
     pub fn minute(&self) -> Timestamp {
-        Timestamp::from_micros(self.begun_us.div_euclid(MINUTE_US) * MINUTE_US)
+        Timestamp::from_micros(minute_of(Timestamp::from_micros(self.begun_us)) * MINUTE_US)
     }
 }
 
@@ -176,7 +247,7 @@ impl Looks {
         self.looks.push_back((now, total.clone()));
         let (begun_us, before) = self.minute.take().unwrap_or_else(|| (at.micros(), last));
         let minute = Minute { begun_us, figures: total.since(&before) };
-        let turned = at.micros().div_euclid(MINUTE_US) != begun_us.div_euclid(MINUTE_US);
+        let turned = minute_of(at) != minute_of(Timestamp::from_micros(begun_us));
         let (current, ended) = if turned {
             self.minute = Some((at.micros(), total.clone()));
             (Minute { begun_us: at.micros(), figures: Figures::default() }, Some(minute))
@@ -238,6 +309,27 @@ mod tests {
         let first = looks.look(mono(2), Timestamp::from_micros(2), &counted(7));
         assert_eq!(first.current, Minute { begun_us: 2, figures: counted(2) });
         assert_eq!(first.recent.starts, 7, "of the process");
+    }
+
+    #[test]
+    fn late_starts_are_counted_where_they_were_due_and_for_an_hour() {
+        let at = |s: i64| Timestamp::from_micros(s * 1_000_000);
+        let mut late = LateStarts::default();
+        late.started(at(59), at(60));
+        assert!(late.counts().is_empty(), "a second is not late");
+        late.started(at(59), at(61));
+        late.started(at(0), at(500));
+        late.started(at(121), at(500));
+        assert_eq!(late.counts(), [(0, 2), (2, 1)].into());
+        late.started(at(1), at(60 * 71));
+        assert_eq!(late.counts(), [(0, 2), (2, 1)].into(), "too long ago for anybody");
+        late.started(at(60 * 70), at(60 * 71));
+        assert_eq!(late.counts(), [(2, 1), (70, 1)].into());
+        let figures = |late| Figures { late, ..Figures::default() };
+        let since = figures([(2, 5), (70, 1)].into()).since(&figures([(0, 2), (2, 1)].into()));
+        assert_eq!(since.late, [(2, 4), (70, 1)].into());
+        let text = serde_json::to_string(&since).unwrap();
+        assert_eq!(serde_json::from_str::<Figures>(&text).unwrap(), since);
     }
 
     #[test]

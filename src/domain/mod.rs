@@ -3,6 +3,7 @@
 //! Everything here can be tested by calling it. The actors are thin shells around these decisions and the store
 //! makes them durable; where the two meet, the *row* is the truth and a value of this module only its picture.
 
+pub mod all_nodes;
 pub mod attempt;
 pub mod batch_size;
 pub mod buckets;

@@ -76,6 +76,8 @@ pub struct NewTask {
     pub spec: Spec,
     /// SHA-256 of the document as submitted: tells the same submission from another one under the same id.
     pub fingerprint: [u8; 32],
+    /// When it was accepted, as far as that is known: for people, nothing is ever decided by it.
+    pub accepted_at: Option<Timestamp>,
 }
 
 /// A task as it is read back.
@@ -95,6 +97,8 @@ pub struct Task {
     pub paused: bool,
     /// Starts so far.
     pub attempt: u32,
+    /// When it was accepted, if that is known; not later than it was stored, whatever the clock of who accepted it said.
+    pub accepted_at: Option<Timestamp>,
     /// When it was stored.
     pub created_at: Timestamp,
     /// When it was claimed last.

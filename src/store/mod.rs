@@ -224,8 +224,15 @@ pub trait Store: Send + Sync + 'static {
     fn operates_on(&self) -> usize;
     /// How many tasks stand in each state, from counters.
     fn counts(&self) -> Result<Vec<(State, u64)>>;
-    /// How long ago the oldest task that is still scheduled was due; zero if none is due.
-    fn overdue(&self) -> Result<Duration>;
+    /// When the oldest task that is still scheduled was due; `None` if none is due.
+    fn oldest_due(&self) -> Result<Option<Timestamp>>;
+    /// How long ago that was; zero if none is due.
+    fn overdue(&self) -> Result<Duration> {
+        Ok(match self.oldest_due()? {
+            Some(due_at) => self.now()?.since(due_at),
+            None => Duration::ZERO,
+        })
+    }
     /// How many scheduled tasks are due from `from` on and before `to`, counted no further than `most`.
     fn due_between(&self, from: Timestamp, to: Timestamp, most: u64) -> Result<u64>;
     /// How many records could not be read, less those that were replayed.

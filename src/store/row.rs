@@ -24,6 +24,7 @@ pub struct TaskRow {
     pub attempt: i32,
     pub owner: Option<Key>,
     pub epoch: Option<i64>,
+    pub accepted_at: Option<i64>,
     pub created_at: i64,
     pub dispatched_at: Option<i64>,
     pub started_at: Option<i64>,
@@ -40,7 +41,7 @@ pub struct TaskRow {
 /// The columns that a row keeps on its way between `task` and `task_history`, and behind them those that its end says.
 macro_rules! kept {
     () => {
-        "id, due_at, run_at, priority, misfire_ms, claim_no, owner, epoch, created_at, \
+        "id, due_at, run_at, priority, misfire_ms, claim_no, owner, epoch, accepted_at, created_at, \
          dispatched_at, delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint"
     };
     (into_history) => {
@@ -98,6 +99,8 @@ impl TaskRow {
             // A row of another table tells.
             paused: false,
             attempt: starts(self.attempt)?,
+            // By another's clock, perhaps.
+            accepted_at: self.accepted_at.map(|at| Timestamp::from_micros(at.min(self.created_at))),
             created_at: Timestamp::from_micros(self.created_at),
             dispatched_at: self.dispatched_at.map(Timestamp::from_micros),
             started_at: self.started_at.map(Timestamp::from_micros),
@@ -153,6 +156,11 @@ impl<'a> NewRow<'a> {
             Misfire::Fire => None,
             Misfire::ExpireAfterMs(ms) => Some(i64::try_from(ms).unwrap_or(i64::MAX)),
         }
+    }
+
+    /// When it was accepted, if that is known.
+    pub fn accepted_at(&self) -> Option<i64> {
+        self.new.accepted_at.map(Timestamp::micros)
     }
 
     /// For the look-ahead.

@@ -104,7 +104,8 @@ fn a_task_is_read_back_as_it_was_submitted() {
     assert_eq!(task["due_at"], task["run_at"]);
     assert_eq!(task["target"]["headers"], json!({ "x-mine": "1" }));
     assert_eq!((&task["state"], &task["attempt"]), (&json!("scheduled"), &json!(0)));
-    assert!(is_instant(&task["created_at"]), "{task}");
+    assert!(is_instant(&task["accepted_at"]) && is_instant(&task["created_at"]), "{task}");
+    assert!(task["accepted_at"].as_str() <= task["created_at"].as_str(), "{task}");
     for name in ["dispatched_at", "started_at", "finished_at", "lateness_ms", "last_error", "node", "epoch"] {
         assert_eq!(task.get(name), Some(&Value::Null), "{name}");
     }

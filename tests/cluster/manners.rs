@@ -15,6 +15,8 @@ use crate::harness::{Node, http};
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const GZIP: (&str, &str) = ("Accept-Encoding", "gzip");
 const PACKED: (&str, &str) = ("Content-Encoding", "gzip");
+/// What a browser takes that goes to a page.
+const PERSON: (&str, &str) = ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
 
 fn packed(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -64,6 +66,42 @@ fn every_answer_names_its_request() {
         let made = answer.header("x-request-id").unwrap().to_owned();
         assert_ne!(made, bad);
         assert_eq!((made.len(), &answer.json()["request_id"]), (36, &json!(made)), "{bad:?} gets one of the node's");
+    }
+}
+
+#[test]
+fn people_are_told_by_a_page_and_programs_by_json() {
+    let node = Node::start();
+    let ask = |method: &str, path: &str, more: &[(&str, &str)]| {
+        http::request(method, &node.url(path), &[&[("X-Request-Id", "r")], more].concat(), b"")
+    };
+    let evil = ("Host", "evil.example");
+    for (method, path, more, status) in [
+        ("GET", "/nowhere", None, 404),
+        ("GET", "/tasks/a/b/c", None, 404),
+        ("DELETE", "/cluster", None, 405),
+        ("DELETE", "/docs", None, 405),
+        ("GET", "/", Some(evil), 403),
+        ("POST", "/cluster/pauses", Some(("Content-Type", "text/plain")), 415),
+        ("POST", "/cluster/pauses", Some(("Origin", "http://evil.example")), 403),
+    ] {
+        let more: Vec<(&str, &str)> = more.into_iter().collect();
+        let json = ask(method, path, &more);
+        let page = ask(method, path, &[&[PERSON], more.as_slice()].concat());
+        assert_eq!((json.status, page.status), (status, status), "{method} {path}");
+        assert_eq!(json.header("content-type"), Some("application/problem+json"), "{method} {path}");
+        assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"), "{method} {path}");
+        for header in ["allow", "x-request-id"] {
+            assert_eq!(page.header(header), json.header(header), "{header} of {method} {path}");
+        }
+        assert!(page.header("content-security-policy").is_some_and(|policy| policy.starts_with("default-src 'none'")));
+        let html = String::from_utf8(page.body).unwrap();
+        assert!(html.starts_with("<!DOCTYPE html>") && html.contains("<p role=\"alert\">"), "{method} {path}: {html}");
+        assert_eq!((&json.json()["status"], &json.json()["request_id"]), (&json!(status), &json!("r")));
+    }
+    for path in ["/v1/nowhere", "/v1/tasks/42", "/metrics/x", "/assets/none/x", "/live/none/x"] {
+        let answer = ask("GET", path, &[PERSON]);
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{path} is for programs");
     }
 }
 

@@ -279,6 +279,7 @@ pub fn task(number: u64) -> NewTask {
             labels: [("number".to_owned(), number.to_string())].into(),
         },
         fingerprint: [u8::try_from(number % 251).unwrap(); 32],
+        accepted_at: None,
     }
 }
 

@@ -21,6 +21,7 @@ mod proxy;
 #[path = "../services/mod.rs"]
 mod services;
 
+mod accepted;
 mod backfill;
 mod changes;
 mod dead_letters;
@@ -81,6 +82,11 @@ macro_rules! suite {
                 a_cancel_stops_what_is_still_in_the_topic,
                 a_repeated_cancel_counts_from_where_the_topic_ends_then,
                 a_tombstone_goes_when_everything_before_it_is_ingested,
+            );
+            suite!(@ $store accepted:
+                it_is_kept_wherever_the_task_goes,
+                the_first_submission_says_when,
+                it_is_never_later_than_the_task_was_stored,
             );
             suite!(@ $store dispatch:
                 scheduled_ones_come_in_the_order_of_instant_and_id,

@@ -160,16 +160,20 @@ fn task(whole: bool) -> Value {
         "priority": integer(0, crate::domain::limits::PRIORITY_MAX),
         "labels": { "type": "object", "additionalProperties": text() },
         "attempt": about(count(), "Starts so far."),
-        "created_at": instant(), "dispatched_at": or_null(instant()), "started_at": or_null(instant()),
+        "created_at": about(instant(), "When it was stored."),
+        "dispatched_at": or_null(instant()), "started_at": or_null(instant()),
         "finished_at": or_null(instant()),
         "lateness_ms": about(or_null(number()), "How long after its `due_at` the last call began."),
         "last_error": or_null(text()), "node": or_null(text()), "epoch": or_null(count()),
     });
+    let paused = about(json!({ "const": true }), "It waits for the end of a pause.");
+    let mut more = json!({ "paused": paused });
     if whole {
         set(&mut fields, "payload", reference("Payload"));
+        let words = "When a node received it, or its record was written, and not later than `created_at`; absent: nobody knows.";
+        set(&mut more, "accepted_at", about(instant(), words));
     }
-    let paused = about(json!({ "const": true }), "It waits for the end of a pause.");
-    answered_or(fields, json!({ "paused": paused }))
+    answered_or(fields, more)
 }
 
 fn target() -> Value {

@@ -7,7 +7,7 @@ use crate::cli::output::pairs;
 use crate::cli::table::to_the_second;
 
 /// A task's fields in the order in which a person asks for them; others follow as they come.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "id",
     "state",
     "run_at",
@@ -16,6 +16,7 @@ const FIELDS: [&str; 12] = [
     "attempt",
     "last_error",
     "lateness_ms",
+    "accepted_at",
     "created_at",
     "dispatched_at",
     "started_at",

@@ -28,7 +28,7 @@ pub fn section(nodes: &[Node<'_>]) -> Markup {
 }
 
 /// What is so now.
-fn wrong(node: &Node<'_>) -> Vec<String> {
+pub fn wrong(node: &Node<'_>) -> Vec<String> {
     let name = node.name();
     if !node.is_alive() {
         return Vec::new();

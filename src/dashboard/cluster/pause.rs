@@ -7,10 +7,10 @@ use super::refused;
 use crate::api::Problem;
 use crate::api::pauses::{Wanted, begin};
 use crate::dashboard::Dashboard;
+use crate::dashboard::done::tell;
 use crate::dashboard::form::Form;
-use crate::dashboard::frame::{Place, Refused, page, page_with};
-use crate::dashboard::token::{Token, checked, see};
-use crate::dashboard::words::visible;
+use crate::dashboard::frame::{Place, Refused, see};
+use crate::dashboard::token::{Token, Unproven, checked};
 
 const EVERYTHING: &str = "Pause everything";
 const LABELLED: &str = "Pause what has a label";
@@ -30,16 +30,23 @@ pub fn section(token: &Token) -> Markup {
 /// `GET /cluster/pause`: is really everything to be paused?
 pub async fn ask(request: HttpRequest) -> HttpResponse {
     let token = Token::of(&request);
-    let mut answer = page(Place::Cluster, &format!("{EVERYTHING}?"), everything(&token, &Form::read(b"")));
-    token.set(&mut answer);
-    answer
+    token.page(Place::Cluster, &format!("{EVERYTHING}?"), &everything(&token, &Form::read(b"")), None)
+}
+
+/// `GET /cluster/pauses`, where a form that was refused leaves the browser: on to the page that has it.
+pub async fn to_form() -> HttpResponse {
+    see("/cluster")
 }
 
 /// `POST /cluster/pauses`.
 pub async fn pause(dashboard: web::Data<Dashboard>, request: HttpRequest, form: Form) -> Result<HttpResponse, Refused> {
-    checked(&request, &form).map_err(|cause| refused(cause.problem))?;
-    Ok(match begun(&dashboard, &form).await {
-        Ok(()) => see("/cluster?done=paused"),
+    let begun = match checked(&request, &form) {
+        Ok(()) => begun(&dashboard, &form).await,
+        Err(Unproven::Foreign(problem)) => return Err(refused(problem)),
+        Err(Unproven::Old(problem)) => Err(problem),
+    };
+    Ok(match begun {
+        Ok(()) => tell(&request, "/cluster", "paused"),
         Err(problem) => again(&Token::of(&request), &form, &problem),
     })
 }
@@ -64,7 +71,6 @@ fn again(token: &Token, form: &Form, problem: &Problem) -> HttpResponse {
     let is_everything = is_everything(form);
     let title = if is_everything { EVERYTHING } else { LABELLED };
     let body = html! {
-        p role="alert" { (visible(&problem.to_string())) }
         @if is_everything {
             (everything(token, form))
         } @else {
@@ -72,7 +78,7 @@ fn again(token: &Token, form: &Form, problem: &Problem) -> HttpResponse {
             p { a href="/cluster" { "Back to the cluster" } }
         }
     };
-    page_with(problem.status(), Place::Cluster, title, body)
+    token.page(Place::Cluster, title, &body, Some(problem))
 }
 
 fn labelled(token: &Token, filled: &Form) -> Markup {

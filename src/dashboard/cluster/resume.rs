@@ -8,10 +8,11 @@ use super::refused;
 use crate::api::Problem;
 use crate::api::pauses::{let_go, number, one, per_second};
 use crate::dashboard::Dashboard;
+use crate::dashboard::done::tell;
 use crate::dashboard::form::Form;
-use crate::dashboard::frame::{Place, Refused, page, page_with};
-use crate::dashboard::token::{Token, checked, see};
-use crate::dashboard::words::{clipped, visible};
+use crate::dashboard::frame::{Place, Refused};
+use crate::dashboard::token::{Token, Unproven, checked};
+use crate::dashboard::words::clipped;
 use crate::domain::limits::{PAUSE_REASON_CHARS_MAX, PER_SECOND, PER_SECOND_DEFAULT};
 use crate::domain::{Invalid, Pause};
 
@@ -24,10 +25,7 @@ pub async fn ask(
     let id = number(&id).map_err(refused)?;
     let (pause, waiting) = one(&dashboard.api, id).await.map_err(refused)?;
     let token = Token::of(&request);
-    let body = body(&pause, waiting, &token, &Form::read(b""));
-    let mut answer = page(Place::Cluster, &title(&pause), body);
-    token.set(&mut answer);
-    Ok(answer)
+    Ok(token.page(Place::Cluster, &title(&pause), &body(&pause, waiting, &token, &Form::read(b"")), None))
 }
 
 /// `POST /cluster/pauses/{id}/resume`.
@@ -37,21 +35,21 @@ pub async fn resume(
     id: web::Path<String>,
     form: Form,
 ) -> Result<HttpResponse, Refused> {
-    checked(&request, &form).map_err(|cause| refused(cause.problem))?;
+    let pace = match checked(&request, &form) {
+        Ok(()) => pace(&form).map_err(Problem::from),
+        Err(Unproven::Foreign(problem)) => return Err(refused(problem)),
+        Err(Unproven::Old(problem)) => Err(problem),
+    };
     let id = number(&id).map_err(refused)?;
-    match pace(&form) {
+    match pace {
         Ok(pace) => {
             let_go(&dashboard.api, id, pace).await.map_err(refused)?;
-            Ok(see("/cluster?done=resumed"))
+            Ok(tell(&request, "/cluster", "resumed"))
         }
-        Err(invalid) => {
-            let problem = Problem::from(invalid);
+        Err(problem) => {
             let (pause, waiting) = one(&dashboard.api, id).await.map_err(refused)?;
-            let body = html! {
-                p role="alert" { (visible(&problem.to_string())) }
-                (body(&pause, waiting, &Token::of(&request), &form))
-            };
-            Ok(page_with(problem.status(), Place::Cluster, &title(&pause), body))
+            let token = Token::of(&request);
+            Ok(token.page(Place::Cluster, &title(&pause), &body(&pause, waiting, &token, &form), Some(&problem)))
         }
     }
 }

@@ -60,6 +60,7 @@ fn times(task: &Task) -> Markup {
     html! {
         dt { "run_at" } dd { (words::instant(task.run_at)) }
         dt { "due_at" } dd { (words::instant(task.due_at)) }
+        (optional("accepted_at", task.accepted_at))
         dt { "created_at" } dd { (words::instant(task.created_at)) }
         (optional("dispatched_at", task.dispatched_at))
         (optional("started_at", task.started_at))
@@ -131,6 +132,17 @@ fn millis(ms: u64) -> String {
 mod tests {
     use super::super::super::tasks::fixture::{self, stored};
     use super::*;
+    use crate::domain::limits::LABEL_CHARS_MAX;
+
+    #[test]
+    fn labels_are_whole_however_long() {
+        let (api, _folder) = fixture::api();
+        let (name, value) = ("n".repeat(LABEL_CHARS_MAX), "v".repeat(LABEL_CHARS_MAX));
+        let id = stored(&api, &format!(r#""labels": {{"{name}": "{value}", "a=b": "c"}}"#));
+        let html = of(&api.store.find(id).unwrap().unwrap()).into_string();
+        assert!(html.contains(&format!("\">{name}={value}</a>")) && !html.contains('…'), "{html}");
+        assert!(html.contains("<span>a=b=c</span>") && !html.contains("label=a%3Db%3Dc"), "{html}");
+    }
 
     #[test]
     fn every_field_is_shown_and_what_is_hostile_is_text() {

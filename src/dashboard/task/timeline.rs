@@ -40,6 +40,10 @@ pub fn of(task: &Task, attempts: &[Attempt], now: Timestamp) -> Markup {
 fn moments(task: &Task, attempts: &[Attempt], now: Timestamp) -> Vec<Moment> {
     let mut moments = Vec::new();
     let mut tell = |at: Timestamp, what: String| moments.push(Moment { at, what });
+    // First, so that it stays before what came in the same instant.
+    if let Some(at) = task.accepted_at {
+        tell(at, "accepted".to_owned());
+    }
     tell(task.created_at, "stored".to_owned());
     if let Some(at) = task.dispatched_at {
         tell(at, format!("claimed{}", by("for", task.node.as_deref(), task.epoch)));
@@ -125,7 +129,7 @@ mod tests {
     fn task() -> Task {
         let (api, _folder) = fixture::api();
         let id = stored(&api, r#""priority": 0"#);
-        Task { created_at: at(0), due_at: at(10_000), ..api.store.find(id).unwrap().unwrap() }
+        Task { accepted_at: None, created_at: at(0), due_at: at(10_000), ..api.store.find(id).unwrap().unwrap() }
     }
 
     fn attempt(number: u32, due_ms: i64, outcome: AttemptOutcome) -> Attempt {
@@ -158,6 +162,13 @@ mod tests {
         assert!(html.contains("(in 5.0 s)") && html.contains("10.0 s later"), "{html}");
         let paused = Task { paused: true, ..task };
         assert_eq!(told(&paused, &[], 15_000)[1].1, "was due, and waits for the end of a pause");
+    }
+
+    #[test]
+    fn it_was_accepted_before_it_was_stored() {
+        let accepted = |ms: i64| Task { accepted_at: Some(at(ms)), ..task() };
+        assert_eq!(told(&accepted(-40), &[], 5_000)[..2], said(&[(-40, "accepted"), (0, "stored")]));
+        assert_eq!(told(&accepted(0), &[], 5_000)[..2], said(&[(0, "accepted"), (0, "stored")]));
     }
 
     #[test]

@@ -53,10 +53,18 @@ fn row(task: &Task) -> Markup {
     }
 }
 
-/// A label, at most so many characters of it, as a link to all that have it.
+/// A label, at most so many characters of it, as a link to all that have it. Where its name holds a `=` there is none: a
+/// filter ends the name at the first, and would look for another label.
 pub fn label(name: &str, value: &str, most: usize) -> Markup {
     let text = format!("{name}={value}");
-    html! { a href=(Query::of("label", &text).href("/tasks")) { (clipped(&text, most)) } }
+    let shown = clipped(&text, most);
+    html! {
+        @if name.contains('=') {
+            span { (shown) }
+        } @else {
+            a href=(Query::of("label", &text).href("/tasks")) { (shown) }
+        }
+    }
 }
 
 /// The beginning, which tells when it was made where that is in it, and the end.
@@ -87,6 +95,19 @@ mod tests {
         assert!(html.contains("and 1 more") && html.contains("0 of 5"), "{html}");
         assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;‹U+001B›[2Jzz") && html.contains("z…"), "{html}");
         assert!(!html.contains("<script") && !html.contains("<b>") && html.len() < 5_000, "{html}");
+    }
+
+    #[test]
+    fn every_link_of_a_label_finds_what_has_it() {
+        let (api, _folder) = fixture::api();
+        for (name, value) in [("a", "b"), ("a:b", "c"), ("a", "b=c"), ("a", ""), ("a b&", " %"), (":", ":")] {
+            let id = stored(&api, &format!("\"labels\": {}", serde_json::json!({ name: value })));
+            let html = label(name, value, CHARS_SHOWN).into_string();
+            let query = html.split("href=\"/tasks?").nth(1).unwrap().split('"').next().unwrap().replace("&amp;", "&");
+            let found = api.store.list(&Query::read(&query).filter().unwrap()).unwrap();
+            assert!(found.tasks.iter().any(|task| task.id == id), "{name}={value} by {query}");
+        }
+        assert_eq!(label("a=b", "<c>", CHARS_SHOWN).into_string(), "<span>a=b=&lt;c&gt;</span>");
     }
 
     #[test]

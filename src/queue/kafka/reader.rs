@@ -343,15 +343,16 @@ impl Reader {
     }
 
     fn read(&self, message: &BorrowedMessage<'_>) -> Read {
+        let written_at = message.timestamp().to_millis().map(|ms| Timestamp::from_micros(ms.saturating_mul(1_000)));
         Read {
             offset: message.offset(),
             value: message.payload().unwrap_or_default().to_vec(),
-            written_at: message.timestamp().to_millis().map(|ms| Timestamp::from_micros(ms.saturating_mul(1_000))),
-            task: guarded("reading the record has failed; the log says more", || self.task(message)),
+            written_at,
+            task: guarded("reading the record has failed; the log says more", || self.task(message, written_at)),
         }
     }
 
-    fn task(&self, message: &BorrowedMessage<'_>) -> Result<NewTask, String> {
+    fn task(&self, message: &BorrowedMessage<'_>, written_at: Option<Timestamp>) -> Result<NewTask, String> {
         // The client library panics over a header whose name is not UTF-8, whichever it was asked for.
         let (received_at, trace_parent) =
             guarded("the record's headers cannot be read; allowed: names in UTF-8", || {
@@ -361,7 +362,7 @@ impl Reader {
                 };
                 Ok((of(RECEIVED_AT).next(), TraceParent::of(of(TRACEPARENT))))
             })?;
-        let record = Record { key: message.key(), value: message.payload(), received_at };
+        let record = Record { key: message.key(), value: message.payload(), received_at, written_at };
         Ok(record::read(record, self.clock.at_latest(), &self.topics)?.traced(trace_parent))
     }
 }

@@ -30,6 +30,8 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
     /// The header [`RECEIVED_AT`].
     pub received_at: Option<&'a [u8]>,
+    /// When it was written, by its writer's or the brokers' clock.
+    pub written_at: Option<Timestamp>,
 }
 
 /// Reads one. `now` is what `delay_ms` counts from where nobody has received it before.
@@ -47,18 +49,20 @@ fn task(record: Record<'_>, now: Timestamp, topics: &KafkaTopics) -> Result<NewT
         return Err(format!("the record has {bytes} bytes; allowed: at most {max}"));
     }
     let record_key = record.key.map(key).transpose()?;
-    let at = record.received_at.map(|bytes| received_at(bytes, now)).transpose()?.unwrap_or(now);
+    let received_at = record.received_at.map(|bytes| received_at(bytes, now)).transpose()?;
     let document = Document::parse(value).map_err(|invalid| invalid.to_string())?;
     if record_key.is_none() && !document.has_id() {
         return Err("the record has neither a key nor an id; allowed: the task's id as its key".to_owned());
     }
-    let received = Received { idempotency_key: None, record_key, at };
+    let received = Received { idempotency_key: None, record_key, at: received_at.unwrap_or(now) };
     let task = document.check(received).map_err(|invalid| invalid.to_string())?;
     // Not what this node's settings allow besides: while they are changed, another node has accepted it by its own.
     if let Target::Kafka(target) = &task.spec.target {
         topics.check_own(target).map_err(|invalid| invalid.to_string())?;
     }
-    Ok(task)
+    // A node has said when, by the database's clock; of others only the record's own time is known.
+    let accepted_at = received_at.or(record.written_at.filter(|at| at.micros() >= 0));
+    Ok(NewTask { accepted_at, ..task })
 }
 
 fn key(bytes: &[u8]) -> Result<TaskId, String> {
@@ -84,8 +88,8 @@ mod tests {
     const DOCUMENT: &str = r#"{"delay_ms": 1000, "target": {"type": "log"}}"#;
 
     fn read_as(key: Option<&str>, value: &str, at: Option<&str>) -> Result<NewTask, String> {
-        let record =
-            Record { key: key.map(str::as_bytes), value: Some(value.as_bytes()), received_at: at.map(str::as_bytes) };
+        let (key, value, received_at) = (key.map(str::as_bytes), Some(value.as_bytes()), at.map(str::as_bytes));
+        let record = Record { key, value, received_at, written_at: None };
         read(record, Timestamp::from_micros(5), &KafkaTopics::new(vec![], vec!["in".into()]))
     }
 
@@ -103,6 +107,21 @@ mod tests {
         let task = read_as(Some(ID), DOCUMENT, Some("1000")).unwrap();
         assert_eq!(task.run_at.micros(), 1_001_000);
         assert_eq!(task.fingerprint, read_as(Some(ID), DOCUMENT, None).unwrap().fingerprint);
+    }
+
+    #[test]
+    fn it_was_accepted_when_a_node_received_it_or_else_when_it_was_written() {
+        let accepted = |received_at: Option<&str>, written_us: Option<i64>| {
+            let (key, value) = (Some(ID.as_bytes()), Some(DOCUMENT.as_bytes()));
+            let (received_at, written_at) = (received_at.map(str::as_bytes), written_us.map(Timestamp::from_micros));
+            let record = Record { key, value, received_at, written_at };
+            let task = read(record, Timestamp::from_micros(5), &KafkaTopics::default()).unwrap();
+            task.accepted_at.map(Timestamp::micros)
+        };
+        assert_eq!(accepted(Some("3"), Some(7)), Some(3), "by the database's clock");
+        assert_eq!(accepted(None, Some(7)), Some(7));
+        assert_eq!(accepted(None, None), None, "when it was read is no answer");
+        assert_eq!(accepted(None, Some(-7)), None, "no clock says so");
     }
 
     /// A row takes no NUL, and a record no header of a megabyte.
@@ -160,7 +179,7 @@ mod tests {
             let reason = read_as(key, value, at).unwrap_err();
             assert!(reason.contains(says), "{reason}");
         }
-        let none = Record { key: Some(ID.as_bytes()), value: None, received_at: None };
+        let none = Record { key: Some(ID.as_bytes()), value: None, received_at: None, written_at: None };
         assert!(read(none, Timestamp::from_micros(0), &KafkaTopics::default()).unwrap_err().contains("no value"));
     }
 }

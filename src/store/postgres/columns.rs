@@ -14,6 +14,7 @@ pub type TaskColumns = (
     Integer,
     Nullable<Uuid>,
     Nullable<BigInt>,
+    Nullable<BigInt>,
     BigInt,
     Nullable<BigInt>,
     Nullable<BigInt>,
@@ -35,8 +36,8 @@ macro_rules! columns {
     ($payload:literal) => {
         concat!(
             "t.id, t.state, t.due_at, t.run_at, t.priority, t.misfire_ms, t.claim_no, t.attempt, t.owner, t.epoch, \
-             t.created_at, t.dispatched_at, t.started_at, t.last_error, t.delivery, t.retry, t.timeout_ms, t.target, \
-             t.labels, t.payload_kind, ",
+             t.accepted_at, t.created_at, t.dispatched_at, t.started_at, t.last_error, t.delivery, t.retry, t.timeout_ms, \
+             t.target, t.labels, t.payload_kind, ",
             $payload
         )
     };

@@ -21,11 +21,11 @@ struct Insert;
 
 impl Words for Insert {
     const SQL: &'static str = "INSERT INTO task (id, state, due_at, run_at, priority, misfire_ms, claim_no, attempt, \
-        created_at, delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint) \
-        SELECT id, 0, run_at, run_at, priority, misfire_ms, 0, 0, now_us(), delivery, retry, timeout_ms, target, labels, \
-        payload_kind, payload, fingerprint \
-        FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS n(id, run_at, priority, misfire_ms, delivery, retry, timeout_ms, \
-        target, labels, payload_kind, payload, fingerprint) \
+        accepted_at, created_at, delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint) \
+        SELECT id, 0, run_at, run_at, priority, misfire_ms, 0, 0, accepted_at, now_us(), delivery, retry, timeout_ms, target, \
+        labels, payload_kind, payload, fingerprint \
+        FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS n(id, run_at, priority, misfire_ms, accepted_at, delivery, retry, \
+        timeout_ms, target, labels, payload_kind, payload, fingerprint) \
         ON CONFLICT DO NOTHING RETURNING id, created_at";
     type Row = (Uuid, BigInt);
 }
@@ -158,12 +158,13 @@ fn fingerprint(row: &NewRow<'_>) -> (Key, Vec<u8>) {
     (row.new.id.into(), row.new.fingerprint.to_vec())
 }
 
-fn columns_of<'a>(rows: &'a [NewRow<'a>]) -> [Value<'a>; 12] {
+fn columns_of<'a>(rows: &'a [NewRow<'a>]) -> [Value<'a>; 13] {
     [
         Value::Keys(rows.iter().map(|row| row.new.id.into()).collect()),
         Value::Ints(rows.iter().map(|row| row.new.run_at.micros()).collect()),
         Value::Smalls(rows.iter().map(|row| i16::from(row.new.spec.priority)).collect()),
         Value::MaybeInts(rows.iter().map(NewRow::misfire_ms).collect()),
+        Value::MaybeInts(rows.iter().map(NewRow::accepted_at).collect()),
         Value::Smalls(rows.iter().map(NewRow::delivery).collect()),
         Value::Texts(rows.iter().map(|row| row.retry.as_str()).collect()),
         Value::Ints(rows.iter().map(NewRow::timeout_ms).collect()),

@@ -57,7 +57,7 @@ use crate::domain::pause::Hold;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, Pause, Pauses, State, Task, TaskId, Timestamp};
 
 /// The schema this program knows; see `schema_version` in the migrations.
-pub const SCHEMA: i32 = 8;
+pub const SCHEMA: i32 = 9;
 
 /// The cluster's store.
 pub struct PostgresStore {
@@ -428,10 +428,10 @@ impl Store for PostgresStore {
         self.connections.visit(counts::read)
     }
 
-    fn overdue(&self) -> Result<Duration> {
+    fn oldest_due(&self) -> Result<Option<Timestamp>> {
         self.connections.visit(|c| {
             let now = generations::now(c)?;
-            Ok(dispatch::scheduled(c, None, now, 1)?.first().map_or(Duration::ZERO, |oldest| now.since(oldest.due_at)))
+            Ok(dispatch::scheduled(c, None, now, 1)?.first().map(|oldest| oldest.due_at))
         })
     }
 

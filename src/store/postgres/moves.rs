@@ -117,9 +117,9 @@ struct Revive;
 
 impl Words for Revive {
     const SQL: &'static str = "WITH back AS (DELETE FROM task_history WHERE id = ? AND state = ? RETURNING *) \
-        INSERT INTO task (id, run_at, priority, misfire_ms, claim_no, created_at, dispatched_at, started_at, last_error, \
-        delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint, state, due_at, attempt) \
-        SELECT id, run_at, priority, misfire_ms, claim_no, created_at, dispatched_at, started_at, last_error, \
+        INSERT INTO task (id, run_at, priority, misfire_ms, claim_no, accepted_at, created_at, dispatched_at, started_at, \
+        last_error, delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint, state, due_at, attempt) \
+        SELECT id, run_at, priority, misfire_ms, claim_no, accepted_at, created_at, dispatched_at, started_at, last_error, \
         delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint, 0, coalesce(?, now_us()), \
         attempt + ? FROM back RETURNING id, due_at, priority, misfire_ms";
     type Row = DueColumns;

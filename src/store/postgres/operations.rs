@@ -118,9 +118,9 @@ impl Words for Revive {
         ", back AS (DELETE FROM task_history h USING held WHERE ",
         by_key!("h.id", "held.held_id"),
         " RETURNING h.*) \
-         INSERT INTO task (id, run_at, priority, misfire_ms, claim_no, created_at, dispatched_at, started_at, last_error, \
-         delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint, state, due_at, attempt) \
-         SELECT id, run_at, priority, misfire_ms, claim_no, created_at, dispatched_at, started_at, last_error, \
+         INSERT INTO task (id, run_at, priority, misfire_ms, claim_no, accepted_at, created_at, dispatched_at, started_at, \
+         last_error, delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint, state, due_at, attempt) \
+         SELECT id, run_at, priority, misfire_ms, claim_no, accepted_at, created_at, dispatched_at, started_at, last_error, \
          delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint, 0, now_us(), attempt \
          FROM back ORDER BY id RETURNING id, due_at, priority, misfire_ms"
     );

@@ -1,8 +1,9 @@
 //! The columns of a task in the order of [`TaskRow`](crate::store::row::TaskRow).
 
-/// Those of a table that has them; `$payload` stands for the payload's.
+/// Those of a table that has them. `$payload` stands for the payload's, and `$accepted` for the one behind it: whoever does not ask
+/// for them reads no more of a row than what stands before them.
 macro_rules! columns {
-    ($table:ident, $payload:expr) => {
+    ($table:ident, $accepted:expr, $payload:expr) => {
         (
             $table::id,
             $table::state,
@@ -14,6 +15,7 @@ macro_rules! columns {
             $table::attempt,
             $table::owner,
             $table::epoch,
+            $accepted,
             $table::created_at,
             $table::dispatched_at,
             $table::started_at,

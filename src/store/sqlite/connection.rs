@@ -1,6 +1,7 @@
 //! Connections to the database file: one writer, a few readers.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection as _;
@@ -8,6 +9,7 @@ use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnectio
 use diesel::result::Error as DieselError;
 use diesel::sqlite::SqliteConnection;
 
+use super::checkpoint::Checkpoints;
 use crate::store::{Result, StoreError};
 
 /// A pooled connection.
@@ -17,7 +19,7 @@ pub type Pooled = PooledConnection<ConnectionManager<SqliteConnection>>;
 const WAIT: Duration = Duration::from_secs(2);
 
 /// `busy_timeout` first, since the other pragmas may have to wait for a lock. FULL: a commit is on the disk when it is
-/// answered. A checkpoint every 4,000 pages (16 MB), so that it rarely falls into a claim.
+/// answered. The log begins anew after 4,000 pages (16 MB); most of them are in the file by then, see [`super::checkpoint`].
 const PRAGMAS: &str = "PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
     PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 4000; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000;";
 
@@ -28,6 +30,7 @@ pub struct Connections {
     readers: Pool<ConnectionManager<SqliteConnection>>,
     /// For what people ask for: a list may read for long, and must not keep the actors from reading.
     visitors: Pool<ConnectionManager<SqliteConnection>>,
+    checkpoints: Arc<Checkpoints>,
 }
 
 #[derive(Debug)]
@@ -56,7 +59,8 @@ impl Connections {
                     StoreError::Unusable(format!("the task database {} cannot be opened: {cause}", file.display()))
                 })
         };
-        Ok(Self { writer: pool(1)?, readers: pool(4)?, visitors: pool(2)? })
+        let (writer, readers, visitors) = (pool(1)?, pool(4)?, pool(2)?);
+        Ok(Self { writer, readers, visitors, checkpoints: Arc::new(Checkpoints::begin(file, PRAGMAS)?) })
     }
 
     /// Runs `work` in a transaction that may write. IMMEDIATE: a deferred one that writes later fails at once when
@@ -72,6 +76,7 @@ impl Connections {
                 StoreError::Statement(DieselError::RollbackTransaction)
             })
         });
+        self.checkpoints.written();
         done.map_err(|cause| classified(said.unwrap_or(cause)))
     }
 

@@ -43,7 +43,7 @@ pub fn claimed(c: &mut SqliteConnection, generation: GenerationId, claim: Claim)
         .filter(task::claim_no.eq(claim.claim_no))
         .filter(task::owner.eq(Some(generation.0.as_bytes().to_vec())))
         .filter(task::state.eq(State::Dispatched.code()))
-        .select(columns!(task, task::payload))
+        .select(columns!(task, task::accepted_at, task::payload))
         .first(c)
         .optional()?;
     row.map(TaskRow::claimed).transpose()

@@ -72,8 +72,8 @@ struct InsertTask;
 
 impl Words for InsertTask {
     const SQL: &'static str = "INSERT INTO task (id, state, due_at, run_at, priority, misfire_ms, claim_no, attempt, \
-        created_at, delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint) \
-        VALUES (?, 0, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+        accepted_at, created_at, delivery, retry, timeout_ms, target, labels, payload_kind, payload, fingerprint) \
+        VALUES (?, 0, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
     type Row = ();
 }
 
@@ -108,14 +108,15 @@ pub fn known(c: &mut SqliteConnection, ids: &[TaskId]) -> Result<Vec<(TaskId, Ve
 }
 
 /// In the order of the columns of the insert.
-fn values<'a>(row: &'a NewRow<'_>, now: Timestamp) -> [Value<'a>; 14] {
-    let NewTask { id, run_at, spec, fingerprint } = row.new;
+fn values<'a>(row: &'a NewRow<'_>, now: Timestamp) -> [Value<'a>; 15] {
+    let NewTask { id, run_at, spec, fingerprint, .. } = row.new;
     [
         Value::Blob(id.0.as_bytes()),
         Value::Int(run_at.micros()),
         Value::Int(run_at.micros()),
         Value::Int(i64::from(spec.priority)),
         Value::MaybeInt(row.misfire_ms()),
+        Value::MaybeInt(row.accepted_at()),
         Value::Int(now.micros()),
         Value::Int(i64::from(row.delivery())),
         Value::Text(&row.retry),

@@ -15,8 +15,8 @@ use crate::store::{Result, StoreError};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
-/// Oldest SQLite that this store was written for: `RETURNING` and row values in indexes.
-const SQLITE_MIN: (u32, u32) = (3, 42);
+/// Oldest SQLite that this store was written for: `RETURNING`, row values in indexes, and a look at the write-ahead log.
+const SQLITE_MIN: (u32, u32) = (3, 51);
 
 /// Applies every step that the file in `folder` lacks, without starting anything else. The names of the applied steps.
 ///

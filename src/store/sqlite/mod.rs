@@ -4,6 +4,7 @@
 //! true until it commits. The database's clock is this process's wall clock, read inside the transaction.
 
 mod changes;
+mod checkpoint;
 mod columns;
 mod connection;
 mod counts;
@@ -56,7 +57,7 @@ use crate::domain::pause::Hold;
 use crate::domain::{Attempt, Claim, Due, Epoch, GenerationId, NewTask, Pause, Pauses, State, Task, TaskId, Timestamp};
 
 /// The schema this program knows; see `schema_version` in the migrations.
-pub const SCHEMA: i32 = 8;
+pub const SCHEMA: i32 = 9;
 
 /// The database's name in its folder.
 pub const DATABASE_FILE: &str = "task-scheduler.db";
@@ -334,10 +335,10 @@ impl Store for SqliteStore {
         self.connections.read(counts::read)
     }
 
-    fn overdue(&self) -> Result<Duration> {
+    fn oldest_due(&self) -> Result<Option<Timestamp>> {
         let now = self.clock.wall();
-        let oldest = self.connections.visit(|c| dispatch::scheduled(c, None, now, 1))?;
-        Ok(oldest.first().map_or(Duration::ZERO, |oldest| now.since(oldest.due_at)))
+        let oldest = self.connections.read(|c| dispatch::scheduled(c, None, now, 1))?;
+        Ok(oldest.first().map(|oldest| oldest.due_at))
     }
 
     fn due_between(&self, from: Timestamp, to: Timestamp, most: u64) -> Result<u64> {

@@ -15,7 +15,7 @@ use crate::store::statement::{Words, statement};
 use crate::store::{Operated, Operation, Resolution, Result};
 
 /// Most tasks of one transaction: whoever wants to write next, a claim among them, waits for a few milliseconds.
-pub const TASKS_MAX: usize = 100;
+pub const TASKS_MAX: usize = 50;
 
 /// Does this to those of the tasks that stand in its state.
 pub fn operate(c: &mut SqliteConnection, operation: Operation, ids: &[TaskId], now: Timestamp) -> Result<Operated> {

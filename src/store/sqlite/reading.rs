@@ -3,8 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
-use diesel::sql_types::Binary;
+use diesel::sql_types::{BigInt, Binary, Nullable};
 use diesel::sqlite::SqliteConnection;
 
 use super::columns::columns;
@@ -23,7 +24,8 @@ type Nodes = HashMap<Key, String>;
 /// One task, wherever it is.
 pub fn find(c: &mut SqliteConnection, id: TaskId) -> Result<Option<Task>> {
     let key = id.0.as_bytes().to_vec();
-    let live: Option<TaskRow> = task::table.find(&key).select(columns!(task, task::payload)).first(c).optional()?;
+    let live: Option<TaskRow> =
+        task::table.find(&key).select(columns!(task, task::accepted_at, task::payload)).first(c).optional()?;
     if let Some(row) = live {
         let started_at = running_since(c, &row)?;
         let node = row.owner.map(|owner| node_of(c, owner)).transpose()?.flatten();
@@ -34,7 +36,7 @@ pub fn find(c: &mut SqliteConnection, id: TaskId) -> Result<Option<Task>> {
     }
     let ended: Option<HistoryRow> = task_history::table
         .find(&key)
-        .select((columns!(task_history, task_history::payload), task_history::finished_at))
+        .select((columns!(task_history, task_history::accepted_at, task_history::payload), task_history::finished_at))
         .first(c)
         .optional()?;
     let Some((row, finished_at)) = ended else { return Ok(None) };
@@ -79,14 +81,24 @@ pub fn list(c: &mut SqliteConnection, filter: &Filter) -> Result<Page> {
     Ok(Page { tasks, next })
 }
 
-/// Rows of either table, by their keys. The payload stays where it is.
+/// Stands for when a task was accepted.
+fn unknown() -> SqlLiteral<Nullable<BigInt>> {
+    sql("NULL")
+}
+
+/// Stands for a payload.
+fn nothing() -> SqlLiteral<Binary> {
+    sql("x''")
+}
+
+/// Rows of either table, by their keys. The payload stays where it is, and what stands behind it.
 fn rows_of(c: &mut SqliteConnection, places: &[Place]) -> Result<HashMap<Key, (TaskRow, Option<i64>)>> {
     let ids: Vec<Vec<u8>> = places.iter().map(|(_, id)| id.0.as_bytes().to_vec()).collect();
     let live: Vec<TaskRow> =
-        task::table.filter(task::id.eq_any(&ids)).select(columns!(task, sql::<Binary>("x''"))).load(c)?;
+        task::table.filter(task::id.eq_any(&ids)).select(columns!(task, unknown(), nothing())).load(c)?;
     let ended: Vec<HistoryRow> = task_history::table
         .filter(task_history::id.eq_any(&ids))
-        .select((columns!(task_history, sql::<Binary>("x''")), task_history::finished_at))
+        .select((columns!(task_history, unknown(), nothing()), task_history::finished_at))
         .load(c)?;
     let live = live.into_iter().map(|row| (row.id, (row, None)));
     Ok(live.chain(ended.into_iter().map(|(row, finished_at)| (row.id, (row, Some(finished_at))))).collect())
@@ -134,7 +146,7 @@ fn success(c: &mut SqliteConnection, key: &[u8], last_claim: Option<i64>) -> Res
     let ended: Option<HistoryRow> = task_history::table
         .filter(task_history::id.eq(key))
         .filter(task_history::state.eq(State::Succeeded.code()))
-        .select((columns!(task_history, sql::<Binary>("x''")), task_history::finished_at))
+        .select((columns!(task_history, unknown(), nothing()), task_history::finished_at))
         .first(c)
         .optional()?;
     let Some((row, finished_at)) = ended.filter(|(row, _)| Some(row.claim_no) != last_claim) else { return Ok(None) };

@@ -14,6 +14,7 @@ macro_rules! task_table {
                 attempt -> Integer,
                 owner -> Nullable<Binary>,
                 epoch -> Nullable<BigInt>,
+                accepted_at -> Nullable<BigInt>,
                 created_at -> BigInt,
                 dispatched_at -> Nullable<BigInt>,
                 started_at -> Nullable<BigInt>,

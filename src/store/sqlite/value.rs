@@ -67,6 +67,7 @@ pub fn plan<W: Words>() -> String {
     connection.batch_execute(include_str!("../../../migrations/sqlite/2026-11-28-000001_tags/up.sql")).unwrap();
     connection.batch_execute(include_str!("../../../migrations/sqlite/2026-11-29-000001_pause/up.sql")).unwrap();
     connection.batch_execute(include_str!("../../../migrations/sqlite/2026-11-30-000001_retention/up.sql")).unwrap();
+    connection.batch_execute(include_str!("../../../migrations/sqlite/2026-12-02-000001_accepted/up.sql")).unwrap();
     let steps = diesel::sql_query(format!("EXPLAIN QUERY PLAN {}", W::SQL)).load::<Step>(&mut connection).unwrap();
     steps.into_iter().map(|step| step.detail + "\n").collect()
 }

@@ -3,7 +3,7 @@
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use serde_json::json;
 
-use super::{Field, HOUR_MS, REFUSED, SOON, SUBMIT, judged};
+use super::{DONE, Field, HOUR_MS, REFUSED, SOON, SUBMIT, judged};
 use crate::harness::http;
 use crate::harness::node::until;
 
@@ -17,13 +17,13 @@ impl Field {
         assert!(self.browser.text("main").unwrap().contains(id), "{place} does not say which task is meant");
     }
 
-    /// Fills in the form of a deed, and sends it.
+    /// Fills in the form of a deed, and sends it. The task's page says what was done.
     fn act(&self, id: &str, (deed, done): (&str, &str), fields: &[(&str, &str)]) {
         self.ask(id, deed);
         for (name, value) in fields {
             self.browser.fill(name, value);
         }
-        self.confirm(&format!("/tasks/{id}?done={done}"));
+        assert_eq!(self.confirm(&format!("/tasks/{id}")), format!("The task was {done}."));
     }
 
     /// Sends the form that is open, which is refused with this status and its reason.
@@ -49,13 +49,32 @@ fn a_task_is_cancelled_and_not_by_him_who_goes_back() {
     assert_eq!((&field.task(&id)["state"], &field.task(&other)["state"]), (&json!("cancelled"), &json!("scheduled")));
     assert_eq!((field.count("cancelled"), field.receiver.count()), (1, 0));
     judged::shown(&field.browser);
+    // It is said once, and not to whom a link is sent.
+    for place in [format!("/tasks/{id}"), format!("/tasks/{other}?done=cancelled")] {
+        field.open(&place);
+        assert!(!field.browser.has(DONE), "{place} says that something was done");
+    }
+}
+
+#[test]
+fn a_page_that_was_too_old_asks_once_more() {
+    let Some(field) = Field::start() else { return };
+    let id = field.submit("/hook", "a", HOUR_MS);
+    field.ask(&id, "cancel");
+    // As if the browser had got another token by another page.
+    field.browser.run("document.querySelector('form[method=post] [name=token]').value = '0'.repeat(32)", &[]);
+    field.is_refused(403);
+    assert!(field.browser.text(REFUSED).unwrap().contains("too old"));
+    assert_eq!(field.task(&id)["state"], "scheduled", "nothing is done by it");
+    assert!(field.confirm(&format!("/tasks/{id}")).contains("cancelled"));
+    assert_eq!(field.task(&id)["state"], "cancelled");
 }
 
 #[test]
 fn a_task_is_run_now() {
     let Some(field) = Field::start() else { return };
     let (id, other) = (field.submit("/hook", "a", HOUR_MS), field.submit("/hook", "a", HOUR_MS));
-    field.act(&id, ("run", "made-due"), &[]);
+    field.act(&id, ("run", "made due now"), &[]);
     field.until_state(&id, "succeeded");
     assert_eq!((field.calls(&id), field.calls(&other)), (1, 0));
 }
@@ -64,7 +83,7 @@ fn a_task_is_run_now() {
 fn a_task_that_has_failed_is_tried_again() {
     let Some(field) = Field::start() else { return };
     let id = field.ended("/fails-once", "a", "failed");
-    field.act(&id, ("retry", "retried"), &[]);
+    field.act(&id, ("retry", "scheduled again"), &[]);
     field.until_state(&id, "succeeded");
     assert_eq!(field.calls(&id), 2);
 }

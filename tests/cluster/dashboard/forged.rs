@@ -52,6 +52,11 @@ impl Site {
         Opened { cookie: cookie.split(';').next().unwrap().to_owned(), token }
     }
 
+    /// Where a browser says that a form of these pages comes from.
+    fn origin(&self) -> String {
+        self.url("")
+    }
+
     fn send(&self, path: &str, headers: &[(&str, &str)], fields: &[(&str, &str)], token: Option<&str>) -> Answer {
         let mut body = Serializer::new(String::new());
         body.extend_pairs(fields);
@@ -116,30 +121,52 @@ fn a_forged_form_is_refused_and_changes_nothing() {
     let before = site.stands();
     for Case { page, path, fields } in &cases {
         let Opened { cookie, token } = site.opened(page);
+        let (origin, other_port) = (site.origin(), site.cluster.nodes[1].url(""));
         let (right, wrong) = (("cookie", cookie.as_str()), "0".repeat(token.len()));
-        let other_port = site.cluster.nodes[1].url("");
-        let forged: [Forged<'_>; 9] = [
+        let (here, by_browser) = (("origin", origin.as_str()), |site: &'static str| ("sec-fetch-site", site));
+        let forged: [Forged<'_>; 17] = [
             ("nothing", &[], None),
-            ("no token", &[right], None),
-            ("another token", &[right], Some(&wrong)),
-            ("an empty token", &[right], Some("")),
-            ("no cookie", &[], Some(&token)),
-            ("an empty cookie and token", &[("cookie", "task-scheduler-token=")], Some("")),
+            ("nothing but the origin", &[here], None),
+            ("no token", &[right, here], None),
+            ("another token", &[right, here], Some(&wrong)),
+            ("another token, by the browser's word", &[right, by_browser("same-origin")], Some(&wrong)),
+            ("an empty token", &[right, here], Some("")),
+            ("no cookie", &[here], Some(&token)),
+            ("an empty cookie and token", &[("cookie", "task-scheduler-token="), here], Some("")),
             ("another site", &[right, ("origin", "http://evil.example")], Some(&token)),
             ("a hidden site", &[right, ("origin", "null")], Some(&token)),
             ("another server of this machine", &[right, ("origin", other_port.as_str())], Some(&token)),
+            ("no word of where it comes from", &[right], Some(&token)),
+            ("another site by the browser's word", &[right, by_browser("cross-site")], Some(&token)),
+            ("another site in spite of its origin", &[right, here, by_browser("cross-site")], Some(&token)),
+            ("another server in spite of its origin", &[right, here, by_browser("same-site")], Some(&token)),
+            ("no page at all", &[right, by_browser("none")], Some(&token)),
+            ("two words", &[right, by_browser("same-origin"), by_browser("cross-site")], Some(&token)),
         ];
         for (what, headers, token) in forged {
             let answer = site.send(path, headers, fields, token);
-            assert_eq!(answer.status, 403, "{path} with {what}: {}", String::from_utf8_lossy(&answer.body));
+            let html = String::from_utf8_lossy(&answer.body);
+            assert_eq!(answer.status, 403, "{path} with {what}: {html}");
+            assert!(answer.header("location").is_none(), "{path} with {what}");
         }
-        let foreign = site.send(path, &[right, ("host", "evil.example")], fields, Some(&token));
+        let foreign = site.send(path, &[right, here, ("host", "evil.example")], fields, Some(&token));
         assert_eq!(foreign.status, 403, "{path} under another name");
-        let text = [right, ("content-type", "text/plain")];
+        let text = [right, here, ("content-type", "text/plain")];
         let as_text = http::request("POST", &site.url(path), &text, format!("token={token}").as_bytes());
         assert!(matches!(as_text.status, 403 | 415), "{path} as text: {}", as_text.status);
         assert_eq!(site.stands(), before, "{path}");
     }
+}
+
+/// Who does not say where it comes from is told so by a page.
+#[test]
+fn a_form_from_nowhere_gets_a_page_that_says_why() {
+    let Some(site) = site() else { return };
+    let Opened { cookie, token } = site.opened("/cluster/pause");
+    let answer = site.send("/cluster/pauses", &[("cookie", cookie.as_str())], &[("everything", "yes")], Some(&token));
+    let html = String::from_utf8_lossy(&answer.body);
+    assert_eq!((answer.status, answer.header("content-type")), (403, Some("text/html; charset=utf-8")));
+    assert!(html.contains("role=\"alert\">the header Origin is missing") && !html.contains("<form"), "{html}");
 }
 
 /// What is refused above is refused for its token and its origin alone.
@@ -148,22 +175,28 @@ fn the_same_form_is_taken_from_its_own_page() {
     let Some(site) = site() else { return };
     let tasks =
         |query: &str| http::get(&site.url(&format!("/v1/tasks?{query}"))).json()["tasks"].as_array().unwrap().len();
-    for Case { page, path, fields } in cases(&site) {
+    for (n, Case { page, path, fields }) in cases(&site).into_iter().enumerate() {
         if path == "/cluster/pauses" {
             until("each was done to one task and to all", SOON, || {
                 // Run and tried again with success, and settled.
                 tasks("state=succeeded") == 4 && tasks("state=failed") == 2 && tasks("state=cancelled") == 2
             });
         }
-        let (opened, own) = (site.opened(&page), site.url(""));
-        let headers = [("cookie", opened.cookie.as_str()), ("origin", own.as_str())];
-        let answer = site.send(&path, &headers, &fields, Some(&opened.token));
+        let (opened, origin) = (site.opened(&page), site.origin());
+        // Either will do.
+        let proof = if n.is_multiple_of(2) { ("origin", origin.as_str()) } else { ("sec-fetch-site", "same-origin") };
+        let answer = site.send(&path, &[("cookie", opened.cookie.as_str()), proof], &fields, Some(&opened.token));
         let html = String::from_utf8_lossy(&answer.body);
         assert!(
             matches!(answer.status, 200 | 303) && !html.contains("role=\"alert\""),
             "{path}: {} {html}",
             answer.status
         );
+        if answer.status == 303 {
+            assert!(!answer.header("location").unwrap().contains('?'), "{path}: what was done is no address's to say");
+            let done = answer.header("set-cookie").unwrap();
+            assert!(done.starts_with("task-scheduler-done=") && done.contains("; SameSite=Strict"), "{path}: {done}");
+        }
     }
     let moved = http::get(&site.url("/v1/tasks?state=scheduled")).json();
     let is_moved = |task: &Value| task["run_at"] == "2031-12-24T18:00:00.000000Z";
@@ -182,6 +215,13 @@ fn nothing_changes_by_looking() {
     for place in places {
         for method in ["GET", "HEAD"] {
             assert_eq!(http::request(method, &site.url(place), &[], b"").status, 200, "{method} {place}");
+        }
+    }
+    // Where a form was refused its address stays: whoever loads it anew is led to a page.
+    for path in cases.iter().map(|case| case.path.as_str()).chain(["/dead-letters/7/replay"]) {
+        for method in ["GET", "HEAD"] {
+            let status = http::request(method, &site.url(path), &[], b"").status;
+            assert!(matches!(status, 200 | 303), "{method} {path}: {status}");
         }
     }
     assert_eq!(site.stands(), before);

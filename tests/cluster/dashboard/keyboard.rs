@@ -1,8 +1,9 @@
 //! Without a mouse.
 
-use super::{DONE, Field, HOUR_MS};
+use super::{DONE, Field, HOUR_MS, SOON};
 use crate::harness::Browser;
 use crate::harness::browser::{ENTER, TAB};
+use crate::harness::node::until;
 
 /// Goes on with the keyboard until it is on such an element.
 fn tab_to(browser: &Browser, css: &str) {
@@ -57,7 +58,7 @@ fn a_task_is_found_and_cancelled_without_a_mouse() {
     tab_to(browser, super::SUBMIT);
     assert!(is_seen(browser));
     browser.press(ENTER);
-    browser.until_at(&format!("/tasks/{id}?"));
-    assert!(browser.has(DONE));
+    let is_told = || browser.place() == format!("/tasks/{id}") && browser.has(DONE);
+    until("its page says that it is done", SOON, is_told);
     assert_eq!(field.task(&id)["state"], "cancelled");
 }

@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Field, HOUR_MS, NODES, SOON, judged};
+use super::{Field, HOUR_MS, NODES, SOON, judged, seat};
+use crate::harness::cluster::Cluster;
 use crate::harness::http;
 use crate::harness::node::until;
+use crate::services::postgres::own_server;
 
 /// Longest time until another master is seen to be there.
 const SEEN_WITHIN: Duration = Duration::from_secs(2);
@@ -88,6 +90,33 @@ fn a_node_that_dies_is_seen_and_one_that_is_asked_itself_says_so() {
     // Nobody is left to tell anything more.
     field.cluster.nodes[(dead + 1) % NODES].kill();
     field.until_text("#stream-state", "it is not live", |text| text.starts_with("Not live"));
+}
+
+#[test]
+fn a_node_that_stops_waits_for_no_open_page() {
+    let Some(mut field) = Field::start() else { return };
+    field.keep_open(0, "/");
+    field.cluster.nodes[0].signal("TERM");
+    let began = Instant::now();
+    assert!(field.cluster.nodes[0].wait().success());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    field.until_text("#stream-state", "it is not live", |text| text.starts_with("Not live"));
+}
+
+#[test]
+fn a_page_outlives_an_outage_of_the_database_and_says_that_it_is_old() {
+    let (Some(seat), Some(server)) = (seat(), own_server(&[])) else { return };
+    let field = Field::of(seat, Cluster::on(&server, NODES));
+    field.keep_open(0, "/");
+    field.until_text(SCHEDULED, "none", |count| count == "0");
+    server.kill();
+    field.until_text("#stream-state", "it is not live", |text| text.starts_with("Not live"));
+    field.until_text(SCHEDULED, "what was known", |count| count == "0");
+    server.restart();
+    field.until_text("#stream-state", "it is live again", |text| text == "Live");
+    until("the nodes take tasks again", SOON, || http::get(&field.at(2, "/readyz")).status == 200);
+    field.submit("/hook", "live", HOUR_MS);
+    field.until_text(SCHEDULED, "the first", |count| count == "1");
 }
 
 #[test]

@@ -58,6 +58,9 @@ fn what_is_not_there_is_a_page_too() {
         ("/tasks?label=x", 400),
         ("/dead-letters/4711", 404),
         ("/dead-letters/x", 400),
+        ("/nowhere", 404),
+        ("/tasks/a/b/c", 404),
+        ("/cluster/pauses/4711", 404),
     ] {
         field.open(place);
         assert_eq!(field.browser.status(), status, "{place}");

@@ -23,6 +23,9 @@ impl Field {
         if self.browser.has("body[data-stream]") {
             judged::until_live(&self.browser);
         }
+        if place == "/" {
+            until("the hours are counted", SOON, || self.browser.has("#forecast figure"));
+        }
         for view in View::ALL {
             self.browser.look(view);
             let scheme = if view.dark { "dark" } else { "light" };

@@ -29,7 +29,11 @@ impl Cluster {
 
     /// The same with further flags.
     pub fn with(server: &Server, nodes: usize, more: &[&str]) -> Self {
-        let url = server.schema();
+        Self::at(server.schema(), nodes, more)
+    }
+
+    /// The same on a schema of the caller's.
+    pub fn at(url: String, nodes: usize, more: &[&str]) -> Self {
         let nodes =
             (0..nodes).map(|n| Node::starting(&[&Self::flags(&url, &format!("node-{n}")), more].concat())).collect();
         let mut cluster = Self { url, nodes };

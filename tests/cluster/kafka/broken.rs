@@ -50,14 +50,17 @@ fn a_header_whose_name_is_not_utf_8_is_a_dead_letter_and_ends_no_reader() {
     let put = |header: &[u8]| {
         let (key, document) = later(1).remove(0);
         raw::put(server.address(), &on.topic, (key.as_bytes(), document.as_bytes()), header);
+        key
     };
     put(b"\xff\xfe");
-    put("grüße".as_bytes());
+    let greeted = put("grüße".as_bytes());
     on.put(&later(3));
     until("what came behind it is stored", SOON, || scheduled(&on) == 4);
     assert_eq!(on.dead_letters(), 1);
     let letter = Topic::new(&on.brokers, &format!("{}.dead", on.topic)).records(1).remove(0);
     assert!(letter.header("reason").unwrap().contains("headers cannot be read"), "{letter:?}");
+    let task = http::get(&on.cluster.nodes[0].url(&format!("/v1/tasks/{greeted}"))).json();
+    assert_eq!(task["accepted_at"], "2023-11-14T22:13:20.000000Z", "its record's own time");
     drop(topic);
 }
 

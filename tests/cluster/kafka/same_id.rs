@@ -55,5 +55,8 @@ fn what_is_still_in_the_topic_goes_by_who_was_first() {
     let batch = json!([document(&id, 3), document(&id, 4)]);
     assert_eq!(http::post_json(&on.cluster.nodes[0].url("/v1/tasks/batch"), &batch).status, 202);
     until("the other is buried", SOON, || on.dead_letters() == 1);
-    assert_eq!(http::get(&on.cluster.nodes[0].url(&format!("/v1/tasks/{id}"))).json()["priority"], 3);
+    let task = http::get(&on.cluster.nodes[0].url(&format!("/v1/tasks/{id}"))).json();
+    assert_eq!(task["priority"], 3);
+    let (accepted_at, created_at) = (task["accepted_at"].as_str(), task["created_at"].as_str());
+    assert!(accepted_at.is_some() && accepted_at <= created_at, "{task}");
 }
