@@ -69,9 +69,10 @@ fn measure(name: &'static str, (shows, takes): (&Node, &Node), size: Size) -> Fi
         ratios.push(with / without);
     }
     let detail = format!(
-        "{:.3} ms with, {:.3} ms without; {RATE}/s for {seconds} s, {thousands},000 tasks wait and as many have ended, {pairs} pairs",
+        "{:.3} ms with, {:.3} ms without; {RATE}/s for {seconds} s, {} tasks wait and as many have ended, {pairs} pairs",
         median(withs),
-        median(withouts)
+        median(withouts),
+        thousands * 1_000
     );
     Figure { name, value: median(ratios), unit: "", bar: Bar::AtMost(1.5), detail }
 }

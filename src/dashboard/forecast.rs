@@ -9,6 +9,7 @@ use super::look::Look;
 use crate::actors::blocking;
 use crate::api::ApiState;
 use crate::domain::Timestamp;
+use crate::domain::figures::minute_of;
 use crate::domain::time::Mono;
 use crate::store::{Result, Store};
 
@@ -21,7 +22,7 @@ const FRESH: Duration = Duration::from_secs(30);
 /// After each minute's count the database is left alone for so many times as long as that took.
 const REST: u32 = 4;
 /// A minute in microseconds.
-const MINUTE_US: i64 = 60_000_000;
+pub const MINUTE_US: i64 = 60_000_000;
 
 /// A count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,15 @@ pub struct Forecasted {
     pub late: BTreeMap<i64, u64>,
 }
 
+impl Forecasted {
+    /// What waits of this minute, as `minute_of` counts them.
+    pub fn waiting_in(&self, minute: i64) -> u64 {
+        let first = minute_of(self.minute).saturating_sub(MINUTES);
+        let place = minute.checked_sub(first).and_then(|place| usize::try_from(place).ok());
+        place.and_then(|place| self.waiting.get(place)).copied().unwrap_or(0)
+    }
+}
+
 /// A count is under way as long as this lives.
 struct Counting(Arc<Mutex<State>>);
 
@@ -46,8 +56,9 @@ impl Drop for Counting {
     }
 }
 
-/// One that is older than this tells nothing of now: nobody has looked for a while.
-const STALE: Duration = Duration::from_mins(5);
+/// One that has not been renewed for this time, and for as long again as it took, tells nothing of now: nobody has looked for
+/// a while.
+const STALE: Duration = Duration::from_secs(15);
 /// A count's share of the time is at most one of so many: one that takes long is made seldom.
 const SHARE: u32 = 5;
 
@@ -55,6 +66,8 @@ const SHARE: u32 = 5;
 #[derive(Default)]
 struct State {
     last: Option<(Mono, Forecasted)>,
+    /// How long the last one tells of now.
+    stale: Option<Mono>,
     /// Not before; a count that has failed is not repeated at once.
     next: Option<Mono>,
     is_counting: bool,
@@ -81,7 +94,7 @@ impl Forecast {
             state.is_counting = true;
             actix_web::rt::spawn(self.clone().make(look.late()));
         }
-        let (at, last) = state.last.as_ref().filter(|(at, _)| now.since(*at) < STALE)?;
+        let (at, last) = state.last.as_ref().filter(|_| state.stale.is_some_and(|stale| now < stale))?;
         Some((last.clone(), now.since(*at)))
     }
 
@@ -96,9 +109,14 @@ impl Forecast {
         drop(counting);
         let now = self.now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.next = Some(now.plus(FRESH.max(now.since(began).saturating_mul(SHARE))));
+        let took = now.since(began);
+        let next = now.plus(FRESH.max(took.saturating_mul(SHARE)));
+        state.next = Some(next);
         match made {
-            Ok(made) => state.last = Some((now, made)),
+            Ok(made) => {
+                state.last = Some((now, made));
+                state.stale = Some(next.plus(took.saturating_mul(2)).plus(STALE));
+            }
             Err(cause) => log::warn!("what is due in the next hour could not be counted: {cause}"),
         }
     }

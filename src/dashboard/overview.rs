@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use maud::{Markup, html};
 
 use super::Dashboard;
-use super::forecast::{COUNTED_MAX, Forecasted, MINUTES};
+use super::forecast::{COUNTED_MAX, Forecasted, MINUTE_US, MINUTES};
 use super::frame::{ALARMS, Place, Refused, live, live_page};
 use super::live::Section;
 use super::look::Look;
@@ -77,7 +77,10 @@ fn by_state(look: &Look) -> Markup {
             @for one in State::ALL {
                 li {
                     strong { (count(look.count(one))) }
-                    a href={ "/tasks?state=" (one.word()) } { (state(one)) }
+                    a href={ "/tasks?state=" (one.word()) } {
+                        // In its colour only where there is something.
+                        @if look.count(one) > 0 { (state(one)) } @else { (one.word()) }
+                    }
                 }
             }
         }
@@ -111,57 +114,52 @@ fn lateness_of(look: &Look, by_minute: &[Minute]) -> Markup {
             li { strong { (shown(0.99)) } "p99 of the last minute" }
         }
         div.pictures {
-            figure tabindex="0" { (lateness::over_time(by_minute, look.at)) figcaption { "How late calls were started, by minute." } }
+            figure.latest tabindex="0" { (lateness::over_time(by_minute, look.at)) figcaption { "How late calls were started, by minute." } }
             figure tabindex="0" { (lateness::histogram(&hour)) figcaption { "Starts of the last hour by how late they were." } }
         }
     }
 }
 
-/// The minutes of the last hour in their order: what was due in each and ran on time, ran late, or waits still.
-fn rows(by_minute: &[Minute], forecast: &Forecasted) -> Vec<MinuteRow> {
-    let minute = |n: i64| Timestamp::from_micros(forecast.minute.micros().saturating_add(n * 60_000_000));
-    let row = |(n, waiting): (i64, &u64)| {
-        let of = minute(n);
-        let started = || by_minute.iter().filter(|one| one.minute() == of).map(|one| &one.figures);
-        let known: u64 = by_minute.iter().filter_map(|one| one.figures.late.get(&minute_of(of))).sum();
+/// The sixty minutes up to the current one in their order: what was due in each and ran on time, ran late, or waits still.
+fn rows(at: Timestamp, by_minute: &[Minute], forecast: Option<&Forecasted>) -> Vec<MinuteRow> {
+    let row = |back: i64| {
+        let minute = minute_of(at).saturating_sub(back);
+        let started = || by_minute.iter().filter(|one| minute_of(one.minute()) == minute).map(|one| &one.figures);
+        let known: u64 = by_minute.iter().filter_map(|one| one.figures.late.get(&minute)).sum();
         // What was counted waiting, and has been started since.
-        let since = known.saturating_sub(forecast.late.get(&minute_of(of)).copied().unwrap_or(0));
+        let since = |forecast: &Forecasted| known.saturating_sub(forecast.late.get(&minute).copied().unwrap_or(0));
         MinuteRow {
-            minute: of,
+            minute: Timestamp::from_micros(minute.saturating_mul(MINUTE_US)),
             // Due in about the same minute: they were no later than a second.
             on_time: started().map(|figures| figures.starts_by(false)).sum(),
             // What was due longer ago than anything that is shown stands where it was started.
             late: known + started().map(Figures::late_for_long).sum::<u64>(),
-            waiting: waiting.saturating_sub(since),
+            waiting: forecast.map_or(0, |forecast| forecast.waiting_in(minute).saturating_sub(since(forecast))),
         }
     };
-    (-MINUTES..).zip(&forecast.waiting).map(row).collect()
+    (0..MINUTES).rev().map(row).collect()
 }
 
 fn last_hour(look: &Look, by_minute: &[Minute], forecast: Option<&(Forecasted, Duration)>) -> Markup {
+    let rows = rows(look.at, by_minute, forecast.map(|(forecast, _)| forecast));
+    let late: u64 = rows.iter().map(|row| row.late).sum();
+    let waiting: u64 = rows.iter().map(|row| row.waiting).sum();
     html! {
         h2 { "The last hour: what was due, and what ran" }
-        @if let Some((forecast, _)) = forecast {
-            @let rows = rows(by_minute, forecast);
-            @let late: u64 = rows.iter().map(|row| row.late).sum();
-            @let waiting: u64 = rows.iter().map(|row| row.waiting).sum();
-            figure tabindex="0" {
-                (minutes::last_hour(&rows))
-                figcaption {
-                    "By the minute in which it was due, about: what was started on time, or more than a second late, and what waits still."
-                }
+        figure.latest tabindex="0" {
+            (minutes::last_hour(&rows))
+            figcaption {
+                "By the minute in which it was due, about: what was started on time, or more than a second late, and what waits still."
             }
-            @if late + waiting > 0 {
-                p.bad { (count(late)) " started more than a second late; " (count(waiting)) " that were due wait still." }
-            }
-            @if let Some((_, waits)) = look.backlog() {
-                p.bad { "The oldest task that waits was due " (ago(waits)) "." }
-            } @else if late + waiting == 0 {
-                p.good { "Nothing was late, and nothing that was due waits." }
-            }
-        } @else {
-            p { "It is being counted." }
         }
+        @if late > 0 { p.bad { (count(late)) " started more than a second late." } }
+        @if waiting > 0 { p.bad { (count(waiting)) " that were due wait still." } }
+        @if let Some((_, waits)) = look.backlog() {
+            p.bad { "The oldest task that waits was due " (ago(waits)) "." }
+        } @else if forecast.is_some() && late + waiting == 0 {
+            p.good { "Nothing was late, and nothing that was due waits." }
+        }
+        @if forecast.is_none() { p { "What waits is being counted." } }
     }
 }
 
@@ -250,16 +248,29 @@ mod tests {
             waiting,
             late: [(57, 1)].into(),
         };
-        let rows = rows(&by_minute, &forecast);
-        assert_eq!((rows.len(), rows[0].minute), (60, Timestamp::from_micros(0)));
-        assert_eq!((rows[59].on_time, rows[59].late, rows[59].waiting), (9, 2, 0));
-        assert_eq!(
-            (rows[58].on_time, rows[58].late, rows[58].waiting),
-            (9, 2, 4),
-            "two had waited for longer than an hour"
-        );
-        assert_eq!((rows[57].on_time, rows[57].late), (0, 2), "missed, and caught up later");
-        assert_eq!(rows[57].waiting, 4, "one of five has been started since");
+        // A minute after the count.
+        let at = Timestamp::from_micros(3_660_000_001);
+        let shown = rows(at, &by_minute, Some(&forecast));
+        let minute = |n: i64| {
+            let row = shown.iter().find(|row| row.minute == Timestamp::from_micros(n * 60_000_000)).unwrap();
+            (row.on_time, row.late, row.waiting)
+        };
+        assert_eq!((shown.len(), minute(61), minute(60), minute(2)), (60, (0, 0, 0), (0, 0, 0), (0, 0, 0)));
+        assert_eq!(minute(59), (9, 2, 0));
+        assert_eq!(minute(58), (9, 2, 4), "two had waited for longer than an hour");
+        assert_eq!(minute(57), (0, 2, 4), "missed, caught up later; one of five has been started since the count");
+        let uncounted = rows(at, &by_minute, None);
+        assert_eq!(uncounted.iter().map(|row| (row.late, row.waiting)).max(), Some((2, 0)), "what ran is known");
+    }
+
+    #[test]
+    fn nothing_is_called_good_before_it_was_counted() {
+        let look = Look { at: Timestamp::from_micros(3_660_000_001), ..Look::default() };
+        let html = last_hour(&look, &[], None).0;
+        assert!(html.contains("What waits is being counted.") && !html.contains("Nothing was late"), "{html}");
+        let forecast = Forecasted { minute: look.at, coming: vec![], waiting: vec![0; 60], late: [].into() };
+        let html = last_hour(&look, &[], Some(&(forecast, Duration::ZERO))).0;
+        assert!(html.contains("Nothing was late, and nothing that was due waits."), "{html}");
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub fn section(look: &Look) -> Markup {
         @if look.terms.is_empty() {
             p { "Nobody has been master yet." }
         } @else {
-            figure tabindex="0" {
+            figure.latest tabindex="0" {
                 (history(&look.terms, look.at))
                 figcaption { "The last reigns, by node and time." }
             }

@@ -8,7 +8,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::style::RGBColor;
 use plotters::style::text_anchor::HPos;
 
-use super::sheet::{FAINT, INK, Place, Sheet};
+use super::sheet::{FAINT, INK, LEAST, Place, Sheet};
 use crate::domain::Timestamp;
 
 /// How high a picture with a chart is.
@@ -21,8 +21,6 @@ const RIGHT: i32 = 604;
 const TOP: i32 = 48;
 /// Below it is what the slots are.
 const FOOT: i32 = 34;
-/// However little it is, one sees that it is there.
-const LEAST: i32 = 3;
 const MINUTE_US: i64 = 60_000_000;
 
 /// Where values lie on a sheet.

@@ -27,6 +27,8 @@ pub const PAPER: RGBColor = RGBColor(0x0a, 0x0a, 0x06);
 
 /// How wide every picture is.
 pub const WIDTH: u32 = 640;
+/// However little something is, or short: with so many pixels one sees that it is there.
+pub const LEAST: i32 = 3;
 /// How high a text is.
 const TEXT: f64 = 16.0;
 /// plotters divides a text's size by this as it writes it.

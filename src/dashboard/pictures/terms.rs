@@ -8,7 +8,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::style::RGBColor;
 use plotters::style::text_anchor::HPos;
 
-use super::sheet::{ACCENT, BAD, FAINT, GOOD, INK, PAPER, Sheet, nothing, picture};
+use super::sheet::{ACCENT, BAD, FAINT, GOOD, INK, LEAST, PAPER, Sheet, nothing, picture};
 use crate::dashboard::words;
 use crate::domain::{Epoch, Timestamp};
 use crate::store::Term;
@@ -51,8 +51,6 @@ const TOP: i32 = 8;
 const ROW: i32 = 32;
 /// Below the rows is the time.
 const FOOT: i32 = 36;
-/// However short it was, one sees that it was there.
-const LEAST: i32 = 3;
 /// How wide a bold digit is.
 const DIGIT: i32 = 10;
 
