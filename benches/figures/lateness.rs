@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::steady::latenesses;
 use super::{Bar, Figure, median, quantile};
-use crate::harness::{Call, Node, Receiver, http};
+use crate::harness::{Node, Receiver, http};
 
 const RATE: usize = 500;
 
@@ -14,7 +14,7 @@ const RATE: usize = 500;
 pub fn measure(runs: usize, seconds: usize) -> Vec<Figure> {
     let (mut firsts, mut middles, mut lasts) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..runs {
-        let ms = run(seconds);
+        let ms = latenesses(&Node::start(), RATE, seconds);
         let (p50, p99) = (quantile(&ms, 0.5), quantile(&ms, 0.99));
         println!(
             "      {} calls in {seconds} s: first {:.3} ms, p50 {p50:.3} ms, p99 {p99:.3} ms, last {:.3} ms",
@@ -45,29 +45,6 @@ pub fn measure(runs: usize, seconds: usize) -> Vec<Figure> {
         },
         Figure { name: "lateness over HTTP, p99", value: median(lasts), unit: "ms", bar: Bar::AtMost(10.0), detail },
     ]
-}
-
-/// All latenesses of one run in milliseconds, sorted; negative ones are early.
-fn run(seconds: usize) -> Vec<f64> {
-    let (receiver, node) = (Receiver::start(), Node::start());
-    let start = DateTime::<Utc>::from(SystemTime::now()) + Duration::from_secs(3);
-    for second in 0..seconds {
-        let at = |n: usize| start + Duration::from_micros((second * 1_000_000 + n * 1_000_000 / RATE) as u64);
-        let documents: Vec<Value> = (0..RATE)
-            .map(|n| {
-                json!({"run_at": at(n).to_rfc3339_opts(SecondsFormat::Micros, true), "payload": {"n": n},
-                    "target": {"type": "http", "url": receiver.url("/")}})
-            })
-            .collect();
-        // Each second's tasks come in two seconds before, while the earlier ones are being called.
-        let wait = (at(0) - Duration::from_secs(2)).signed_duration_since(DateTime::<Utc>::from(SystemTime::now()));
-        std::thread::sleep(wait.to_std().unwrap_or_default());
-        assert_eq!(http::post_json(&node.url("/v1/tasks/batch"), &Value::from(documents)).status, 201);
-    }
-    let calls = receiver.wait_for(seconds * RATE, Duration::from_secs(30));
-    let mut ms: Vec<f64> = calls.iter().map(Call::lateness_ms).collect();
-    ms.sort_by(f64::total_cmp);
-    ms
 }
 
 /// `tasks` tasks due at once, one after another: from the `201` to the call.
