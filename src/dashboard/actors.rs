@@ -36,7 +36,7 @@ pub async fn page(dashboard: web::Data<Dashboard>) -> Result<HttpResponse, Refus
 pub fn sections(look: &Look) -> Vec<Section> {
     let nodes = nodes(look);
     vec![
-        ("wrong", "What is wrong", wrong::section(&nodes)),
+        ("wrong", "What is wrong", wrong::section(look, &nodes)),
         ("wiring", "How they are wired", pictures(&nodes)),
         ("actors", "Actors of every node", tables(&nodes)),
     ]

@@ -22,6 +22,8 @@ const APART: Duration = Duration::from_secs(10);
 const OLD: Duration = Duration::from_secs(15);
 /// A task that has waited longer than this was not only on its way.
 const OVERDUE: Duration = Duration::from_secs(2);
+/// A node that has gone longer ago is not missed any more.
+const LATELY: Duration = Duration::from_mins(10);
 /// Reigns that are shown.
 const TERMS: usize = 50;
 
@@ -174,6 +176,13 @@ impl Look {
     pub fn master(&self) -> Option<&Generation> {
         let term = self.term()?;
         self.generations.iter().find(|one| one.id == term.generation)
+    }
+
+    /// Nodes that have gone lately and not come back.
+    pub fn lost(&self) -> impl Iterator<Item = &Generation> {
+        let is_back = |node: &str| self.living().any(|one| one.node == node);
+        let gone = |one: &&Generation| one.standing == Standing::Dead && one.heartbeat_age < LATELY;
+        self.generations.iter().filter(gone).filter(move |one| !is_back(&one.node))
     }
 
     /// Those that take part.

@@ -4,14 +4,19 @@ use maud::{Markup, html};
 
 use super::NAME_CHARS;
 use super::figures::Node;
-use crate::dashboard::words::{clipped, count, duration};
+use crate::dashboard::look::Look;
+use crate::dashboard::words::{clipped, count, duration, minute};
 
 /// A mailbox with more than this is deep: its actor does not keep up.
 pub const DEEP: i64 = 1_000;
 
 /// The part of the page.
-pub fn section(nodes: &[Node<'_>]) -> Markup {
-    let wrong: Vec<String> = nodes.iter().flat_map(wrong).collect();
+pub fn section(look: &Look, nodes: &[Node<'_>]) -> Markup {
+    let gone = look.lost().map(|one| {
+        let (node, since) = (clipped(&one.node, NAME_CHARS), minute(look.at.minus(one.heartbeat_age)));
+        format!("Node {node} is gone since {since}, and its actors with it.")
+    });
+    let wrong: Vec<String> = gone.chain(nodes.iter().flat_map(wrong)).collect();
     let past: Vec<String> = nodes.iter().flat_map(past).collect();
     html! {
         h2 { "What is wrong" }
@@ -83,9 +88,12 @@ mod tests {
     #[test]
     fn where_nothing_is_wrong_it_says_so() {
         let look = tests::look(Standing::Alive, Duration::from_secs(1));
-        let html = section(&nodes(&look)).0;
+        let html = section(&look, &nodes(&look)).0;
         assert!(html.contains("Nothing is wrong.") && !html.contains("<li"), "{html}");
-        assert!(section(&[]).0.contains("Nothing is wrong."));
+        assert!(section(&Look::default(), &[]).0.contains("Nothing is wrong."));
+        let gone = tests::look(Standing::Dead, Duration::from_secs(1));
+        let html = section(&gone, &nodes(&gone)).0;
+        assert!(html.contains("Node node is gone since ") && !html.contains("Nothing is wrong."), "{html}");
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! What somebody should see to.
 
-use std::time::Duration;
-
 use maud::{Markup, html};
 
 use crate::dashboard::actors;
@@ -9,12 +7,9 @@ use crate::dashboard::look::Look;
 use crate::dashboard::words::{clipped, minute};
 use crate::domain::State;
 use crate::domain::all_nodes::Queue;
-use crate::store::{Generation, Standing};
 
 /// A node's clock may be off by so much without a word, in microseconds: nothing goes by it, but people read its log.
 const OFFSET_US: i64 = 1_000_000;
-/// A node that has gone longer ago is not missed any more.
-const LATELY: Duration = Duration::from_mins(10);
 /// Longest name of a node that is shown, in characters.
 const NAME_CHARS: usize = 40;
 /// Longest description of a pause that is shown, in characters.
@@ -101,18 +96,11 @@ fn of_nodes(look: &Look) -> Vec<Alarm> {
         let node = clipped(&one.node, NAME_CHARS);
         alarms.push(Alarm::bad("/cluster", format!("The clock of node {node} is off by more than a second.")));
     }
-    for one in lost(look) {
+    for one in look.lost() {
         let (node, since) = (clipped(&one.node, NAME_CHARS), minute(look.at.minus(one.heartbeat_age)));
         alarms.push(Alarm::note("/cluster", format!("Node {node} is gone since {since}.")));
     }
     alarms
-}
-
-/// Nodes that have gone lately and not come back.
-fn lost(look: &Look) -> impl Iterator<Item = &Generation> {
-    let is_back = |node: &str| look.living().any(|one| one.node == node);
-    let gone = |one: &&Generation| one.standing == Standing::Dead && one.heartbeat_age < LATELY;
-    look.generations.iter().filter(gone).filter(move |one| !is_back(&one.node))
 }
 
 fn of_the_topic(look: &Look) -> Vec<Alarm> {
@@ -129,9 +117,12 @@ fn of_the_topic(look: &Look) -> Vec<Alarm> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::api::fake;
     use crate::domain::{GenerationId, Timestamp};
+    use crate::store::{Generation, Standing};
 
     fn texts(look: &Look) -> Vec<(bool, String)> {
         alarms(look).into_iter().map(|alarm| (alarm.is_bad, alarm.text)).collect()
