@@ -162,6 +162,16 @@ impl Filling {
     }
 }
 
+/// A file in a new folder with no task at all, and an hour of nodes' figures.
+pub fn history() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    task_scheduler::store::sqlite::migrate(folder.path()).unwrap();
+    let mut connection =
+        SqliteConnection::establish(folder.path().join("task-scheduler.db").to_str().unwrap()).unwrap();
+    connection.batch_execute(&figures("randomblob(16)")).unwrap();
+    folder
+}
+
 /// What nodes that were busy in every way counted in each minute of the last hour, each under a new id.
 fn figures(id: &str) -> String {
     let times = || Buckets::of(BOUNDS_US.map(|bound| (bound, 1_000)));

@@ -40,7 +40,7 @@ mod tests {
     use actix_web::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER};
     use actix_web::middleware::from_fn;
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
-    use actix_web::{App, web};
+    use actix_web::{App, Resource, web};
 
     use super::super::problem::{Kind, MEDIA_TYPE, in_words};
     use super::*;
@@ -57,7 +57,7 @@ mod tests {
     #[actix_web::test]
     async fn a_page_differs_by_its_words_alone() {
         let app = App::new().wrap(from_fn(in_words)).wrap(from_fn(worded)).app_data(ForPeople(page));
-        let app = init_service(app.service(web::resource("/busy").route(web::get().to(busy)))).await;
+        let app = init_service(app.service(Resource::new("/busy").route(web::get().to(busy)))).await;
         for (method, status, header) in [(Method::GET, 503, RETRY_AFTER), (Method::PUT, 405, ALLOW)] {
             let ask = || TestRequest::with_uri("/busy").method(method.clone());
             let json = call_service(&app, ask().to_request()).await;
@@ -74,7 +74,7 @@ mod tests {
 
     #[actix_web::test]
     async fn without_pages_everybody_gets_the_same() {
-        let app = App::new().wrap(from_fn(worded)).service(web::resource("/busy").route(web::get().to(busy)));
+        let app = App::new().wrap(from_fn(worded)).service(Resource::new("/busy").route(web::get().to(busy)));
         let app = init_service(app).await;
         let html = TestRequest::with_uri("/busy").insert_header((ACCEPT, "text/html")).to_request();
         assert_eq!(call_service(&app, html).await.headers().get(CONTENT_TYPE).unwrap(), MEDIA_TYPE);
