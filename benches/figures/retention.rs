@@ -201,7 +201,7 @@ pub fn measure(database: &Database, pairs: usize, (tasks, seconds): (usize, usiz
         sizes.push(removed(database).1);
     }
     let added = (ROUNDS - 1) * (tasks / UNKNOWN_OF);
-    let lost = (unknown + added).abs_diff(database.unknown());
+    let missing = (unknown + added).abs_diff(database.unknown());
     println!("      {on}: {sizes:.0?} MB after each round");
     let (before, last) = (sizes[ROUNDS - 2], sizes[ROUNDS - 1]);
     let detail = format!(
@@ -228,7 +228,7 @@ pub fn measure(database: &Database, pairs: usize, (tasks, seconds): (usize, usiz
             Bar::AtMost(1.1),
             format!("{sizes:.0?} MB after {ROUNDS} rounds, each of {tasks} tasks"),
         ),
-        figure("unknown tasks removed", lost as f64, "", Bar::AtMost(0.0), format!("of {}", unknown + added)),
+        figure("unknown tasks removed", missing as f64, "", Bar::AtMost(0.0), format!("of {}", unknown + added)),
     ]
 }
 
