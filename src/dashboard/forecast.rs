@@ -9,7 +9,7 @@ use super::look::Look;
 use crate::actors::blocking;
 use crate::api::ApiState;
 use crate::domain::Timestamp;
-use crate::domain::figures::minute_of;
+use crate::domain::figures::{begin_of, minute_of};
 use crate::domain::time::Mono;
 use crate::store::{Result, Store};
 
@@ -21,8 +21,6 @@ pub const COUNTED_MAX: u64 = 100_000;
 const FRESH: Duration = Duration::from_secs(30);
 /// After each minute's count the database is left alone for so many times as long as that took.
 const REST: u32 = 4;
-/// A minute in microseconds.
-pub const MINUTE_US: i64 = 60_000_000;
 
 /// A count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,17 +122,17 @@ impl Forecast {
     async fn counted(&self, late: BTreeMap<i64, u64>) -> Result<Forecasted> {
         let store = Arc::clone(&self.api.store);
         let at = blocking(move || store.now()).await?;
-        let minute = Timestamp::from_micros(at.micros().div_euclid(MINUTE_US) * MINUTE_US);
+        let minute = minute_of(at);
         let (mut waiting, mut coming) = (Vec::new(), Vec::new());
         for n in -MINUTES..MINUTES {
-            let from = Timestamp::from_micros(minute.micros().saturating_add(n * MINUTE_US));
+            let from = begin_of(minute.saturating_add(n));
             let began = self.now();
             let due = self.due_in(from).await?;
             let side = if n < 0 { &mut waiting } else { &mut coming };
             side.push(due);
             tokio::time::sleep(self.now().since(began) * REST).await;
         }
-        Ok(Forecasted { minute, coming, waiting, late })
+        Ok(Forecasted { minute: begin_of(minute), coming, waiting, late })
     }
 
     async fn due_in(&self, from: Timestamp) -> Result<u64> {

@@ -1,6 +1,6 @@
 //! Pages that renew themselves: `GET /live/{page}` sends what has changed, as server-sent events.
 //!
-//! One look a second is taken and rendered for everybody who listens, and none while nobody does.
+//! One look a second is taken and rendered for everybody who listens, on a thread of its own, and none while nobody does.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,9 +16,11 @@ use super::Dashboard;
 use super::forecast::Forecasted;
 use super::frame::{Place, Refused};
 use super::look::Look;
+use super::one_thread::OneThread;
 use super::{actors, cluster, overview};
 use crate::api::{ApiState, Kind, Problem, refuse_while_stopping};
 use crate::domain::Mono;
+use crate::store::{Store, StoreError};
 
 /// Time between looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -84,12 +86,18 @@ pub struct Live {
     api: ApiState,
     state: Mutex<State>,
     streams: [watch::Sender<Told>; PAGES.len()],
+    /// Where looks for those who listen are taken and rendered.
+    thread: OneThread,
 }
 
 impl Live {
     /// Nobody listens yet.
-    pub fn new(api: ApiState) -> Self {
-        Self { api, state: Mutex::default(), streams: PAGES.map(|_| watch::Sender::new(Told::default())) }
+    ///
+    /// # Errors
+    /// Those of [`OneThread::new`].
+    pub fn new(api: ApiState) -> std::io::Result<Self> {
+        let streams = PAGES.map(|_| watch::Sender::new(Told::default()));
+        Ok(Self { api, state: Mutex::default(), streams, thread: OneThread::new("looks")? })
     }
 
     fn listeners(&self) -> usize {
@@ -106,19 +114,23 @@ impl Live {
         {
             return Ok(last);
         }
-        self.look_anew().await
+        // Not on the one thread: if the database does not answer, each waits for itself alone.
+        let last = self.last();
+        let look = self.api.ask(move |store| taken(store, last)).await?;
+        Ok(self.keep(look))
     }
 
-    async fn look_anew(&self) -> Result<Arc<Look>, Problem> {
-        let last = self.last().map(|(_, last)| last);
-        let earlier = last.clone();
-        let mut look = self.api.ask(move |store| Look::take(store, earlier.as_deref())).await?;
-        if let Some(last) = last {
-            look.compare(&last);
-        }
+    async fn look_on(&self) -> Result<Arc<Look>, Problem> {
+        let (last, store) = (self.last(), Arc::clone(&self.api.store));
+        let taken = self.thread.run(move || taken(store.as_ref(), last)).await;
+        let ended = |cause| StoreError::Unavailable(format!("a look did not end: {cause}"));
+        Ok(self.keep(taken.map_err(ended)??))
+    }
+
+    fn keep(&self, look: Look) -> Arc<Look> {
         let look = Arc::new(look);
         self.state().last = Some((self.now(), Arc::clone(&look)));
-        Ok(look)
+        look
     }
 
     /// What is shown stays as it is, and says so.
@@ -139,6 +151,16 @@ impl Live {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A look, and what has changed since the last one.
+fn taken(store: &dyn Store, last: Option<(Mono, Arc<Look>)>) -> Result<Look, StoreError> {
+    let last = last.map(|(_, last)| last);
+    let mut look = Look::take(store, last.as_deref())?;
+    if let Some(last) = last {
+        look.compare(&last);
+    }
+    Ok(look)
 }
 
 /// `GET /live/{page}`.
@@ -203,7 +225,7 @@ fn begin(dashboard: &web::Data<Dashboard>) {
     let mut watch = Watch(Some(Arc::clone(&dashboard)));
     actix_web::rt::spawn(async move {
         while !watch.is_over() {
-            match dashboard.live.look_anew().await {
+            match dashboard.live.look_on().await {
                 Ok(look) => render(&dashboard, look).await,
                 Err(problem) => dashboard.live.complain(&format!("Not live: {problem}")),
             }
@@ -215,11 +237,11 @@ fn begin(dashboard: &web::Data<Dashboard>) {
     });
 }
 
-/// For those pages that somebody has open; not on a thread that answers calls.
+/// For those pages that somebody has open.
 async fn render(dashboard: &Arc<Dashboard>, look: Arc<Look>) {
     let forecast = dashboard.forecast.get(&look);
     let shown = Arc::clone(dashboard);
-    let rendered = tokio::task::spawn_blocking(move || {
+    let rendered = dashboard.live.thread.run(move || {
         for (place, sender) in PAGES.into_iter().zip(&shown.live.streams) {
             if sender.receiver_count() > 0 {
                 let last = sender.borrow().clone();
@@ -297,7 +319,7 @@ mod tests {
     #[actix_web::test]
     async fn only_what_has_changed_is_sent_and_why_it_is_old() {
         let (api, _folder) = fake::api(Ok(Published::Queued));
-        let dashboard = web::Data::from(Dashboard::new(&api));
+        let dashboard = web::Data::from(Dashboard::new(&api).unwrap());
         let stream = &dashboard.live.streams[0];
         let changes = stream.subscribe();
         let mut listener = Listener { dashboard: Arc::clone(&dashboard), changes, told: None };
@@ -325,7 +347,7 @@ mod tests {
     #[actix_web::test]
     async fn somebody_looks_as_long_as_anybody_listens() {
         let (api, _folder) = fake::api(Ok(Published::Queued));
-        let dashboard = web::Data::from(Dashboard::new(&api));
+        let dashboard = web::Data::from(Dashboard::new(&api).unwrap());
         let mut first = dashboard.live.streams[0].subscribe();
         begin(&dashboard);
         begin(&dashboard);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::all_nodes;
-use crate::domain::figures::{Figures, Minute};
+use crate::domain::figures::{Figures, Minute, late_of};
 use crate::domain::{GenerationId, Pause, State, Timestamp};
 use crate::store::{Generation, Reported, Result, Standing, Store, Term};
 
@@ -149,11 +149,7 @@ impl Look {
 
     /// Late starts by the minute in which they were due.
     pub fn late(&self) -> BTreeMap<i64, u64> {
-        let mut sum = Figures::default();
-        self.by_minute()
-            .iter()
-            .for_each(|one| sum.add(&Figures { late: one.figures.late.clone(), ..Figures::default() }));
-        sum.late
+        late_of(self.by_minute().iter().map(|one| &one.figures))
     }
 
     /// How long tasks that are due wait already, if they are not only on their way.

@@ -17,6 +17,7 @@ mod look;
 mod many;
 #[cfg(test)]
 mod old_page_test;
+mod one_thread;
 mod overview;
 mod pictures;
 mod task;
@@ -42,8 +43,12 @@ pub struct Dashboard {
 
 impl Dashboard {
     /// Nobody looks yet.
-    pub fn new(api: &ApiState) -> Arc<Self> {
-        Arc::new(Self { api: api.clone(), live: Live::new(api.clone()), forecast: Forecast::new(api.clone()) })
+    ///
+    /// # Errors
+    /// No thread can be had to look for those who listen.
+    pub fn new(api: &ApiState) -> std::io::Result<Arc<Self>> {
+        let live = Live::new(api.clone())?;
+        Ok(Arc::new(Self { api: api.clone(), live, forecast: Forecast::new(api.clone()) }))
     }
 }
 

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use maud::{Markup, html};
 
 use super::Dashboard;
-use super::forecast::{COUNTED_MAX, Forecasted, MINUTE_US, MINUTES};
+use super::forecast::{COUNTED_MAX, Forecasted, MINUTES};
 use super::frame::{ALARMS, Place, Refused, live, live_page};
 use super::live::Section;
 use super::look::Look;
@@ -17,7 +17,7 @@ use super::pictures::{forecast, lateness, minutes};
 use super::words::{ago, count, duration, instant, rate, state, visible};
 use crate::domain::all_nodes::Queue;
 use crate::domain::buckets::Buckets;
-use crate::domain::figures::{Figures, Minute, minute_of};
+use crate::domain::figures::{Figures, Minute, begin_of, minute_of};
 use crate::domain::{State, Timestamp};
 
 /// The section that says what to do where there is nothing yet.
@@ -129,7 +129,7 @@ fn rows(at: Timestamp, by_minute: &[Minute], forecast: Option<&Forecasted>) -> V
         // What was counted waiting, and has been started since.
         let since = |forecast: &Forecasted| known.saturating_sub(forecast.late.get(&minute).copied().unwrap_or(0));
         MinuteRow {
-            minute: Timestamp::from_micros(minute.saturating_mul(MINUTE_US)),
+            minute: begin_of(minute),
             // Due in about the same minute: they were no later than a second.
             on_time: started().map(|figures| figures.starts_by(false)).sum(),
             // What was due longer ago than anything that is shown stands where it was started.

@@ -146,6 +146,18 @@ pub fn minute_of(at: Timestamp) -> i64 {
     at.micros().div_euclid(MINUTE_US)
 }
 
+/// When a calendar minute, in minutes since 1970, begins.
+pub fn begin_of(minute: i64) -> Timestamp {
+    Timestamp::from_micros(minute.saturating_mul(MINUTE_US))
+}
+
+/// All their late starts together, by the minute in which they were due.
+pub fn late_of<'f>(all: impl Iterator<Item = &'f Figures>) -> BTreeMap<i64, u64> {
+    let mut sum = BTreeMap::new();
+    all.for_each(|one| add_counts(&mut sum, &one.late));
+    sum
+}
+
 /// What one actor has done since its process began.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -178,7 +190,7 @@ pub struct Minute {
 impl Minute {
     /// The beginning of the calendar minute.
     pub fn minute(&self) -> Timestamp {
-        Timestamp::from_micros(minute_of(Timestamp::from_micros(self.begun_us)) * MINUTE_US)
+        begin_of(minute_of(Timestamp::from_micros(self.begun_us)))
     }
 }
 

@@ -10,6 +10,7 @@ use plotters::style::text_anchor::HPos;
 
 use super::sheet::{FAINT, INK, LEAST, Place, Sheet};
 use crate::domain::Timestamp;
+use crate::domain::figures::minute_of;
 
 /// How high a picture with a chart is.
 pub const HEIGHT: u32 = 250;
@@ -21,7 +22,6 @@ const RIGHT: i32 = 604;
 const TOP: i32 = 48;
 /// Below it is what the slots are.
 const FOOT: i32 = 34;
-const MINUTE_US: i64 = 60_000_000;
 
 /// Where values lie on a sheet.
 pub struct Chart<'s, 'a> {
@@ -100,12 +100,12 @@ pub struct Hour {
 impl Hour {
     /// Up to the minute of this instant.
     pub fn until(at: Timestamp) -> Self {
-        Self { last: at.micros().div_euclid(MINUTE_US) }
+        Self { last: minute_of(at) }
     }
 
     /// Which of them it is, if it is one.
     pub fn slot(self, minute: Timestamp) -> Option<u32> {
-        let back = u32::try_from(self.last.checked_sub(minute.micros().div_euclid(MINUTE_US))?).ok()?;
+        let back = u32::try_from(self.last.checked_sub(minute_of(minute))?).ok()?;
         (MINUTES - 1).checked_sub(back)
     }
 
