@@ -59,7 +59,7 @@
 //! - **Legal steps stand in one table**, [`domain::state::TRANSITIONS`].
 //! - **Shared decisions are taken by the database's clock**; a node's wall clock is never compared with another's. Only
 //!   [`clock`] reads clocks.
-//! - **Nothing blocks an actor's thread**: the store is called on blocking threads ([`actors::blocking`]).
+//! - **Nothing blocks an actor's thread**: the store is called on blocking threads ([`actors::blocking`], [`actors::OwnThread`]).
 //!
 //! # Lives
 //!

@@ -175,7 +175,7 @@ async fn serve(config: NodeConfig, parts: Parts, listener: TcpListener) -> Resul
     let status = Arc::clone(&parts.status);
     parts.store.listen(Box::new(move |hint| status.heard(&hint)));
     let state = api_state(&config, &parts);
-    let pages = Dashboard::new(&state).map_err(setup)?;
+    let pages = Dashboard::new(&state);
     let mount = move |routes: &mut web::ServiceConfig| dashboard::routes(routes, &pages);
     let server = api::serve(state, listener, mount).map_err(setup)?;
     let handle = server.handle();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
-use super::lease_thread::LeaseThread;
+use super::own_thread::OwnThread;
 use super::parts::{Parts, blocking};
 use super::recovery::Recovery;
 use super::retention::{Batch, Retention};
@@ -47,7 +47,7 @@ pub struct MasterResolver {
     set: Set,
     vital: Vital,
     dispatcher: Recipient<MasterChanged>,
-    lease: LeaseThread,
+    lease: OwnThread,
     flag: Mastership,
     renewed: Mono,
     /// Until the next pass; `None` while one is under way.
@@ -83,7 +83,7 @@ impl MasterResolver {
             parts,
             set,
             dispatcher,
-            lease: LeaseThread::start(),
+            lease: OwnThread::start("lease"),
             flag: Mastership::Follower,
             renewed: Mono::default(),
             timer: None,

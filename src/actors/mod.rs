@@ -10,10 +10,10 @@ pub mod dispatcher;
 pub mod executor;
 pub mod heartbeat;
 pub mod kafka_ingest;
-mod lease_thread;
 pub mod ledger;
 pub mod master_resolver;
 pub mod outcomes;
+mod own_thread;
 pub mod parts;
 mod pauses;
 mod recovery;
@@ -31,5 +31,6 @@ mod dispatch_test;
 #[cfg(test)]
 mod supervision_test;
 
+pub use own_thread::OwnThread;
 pub use parts::{NodeIdentity, Parts, blocking};
 pub use status::Status;

@@ -2,7 +2,6 @@
 
 use super::ApiState;
 use super::problem::Problem;
-use super::tasks::remembered;
 use crate::domain::{State, Task, TaskId, Timestamp};
 use crate::queue::kafka::Unstored;
 use crate::store::{Change, Operation, Patch, Patched, Result as StoreResult, Store};
@@ -18,7 +17,7 @@ pub const CHANGED: &str = "only a scheduled one can be changed";
 /// The task is not there, or perhaps not yet, or its state does not allow it.
 pub async fn act(api: &ApiState, id: TaskId, operation: Operation) -> Result<State, Problem> {
     // Asked first: what is forgotten between the two questions is stored.
-    let accepted = remembered(api, id);
+    let accepted = api.remembered(id);
     let change = api.ask(move |store| match operation {
         Operation::Cancel => store.cancel(id),
         Operation::Run => store.run(id),

@@ -8,7 +8,7 @@ use super::act::{CHANGED, act, not_there};
 use super::body::BodyReader;
 use super::problem::{Kind, Problem};
 use super::revision::{self, Condition, Revision};
-use super::tasks::{remembered, stands, task_id};
+use super::tasks::{stands, task_id};
 use crate::domain::limits::SUBMISSION_BYTES_MAX;
 use crate::domain::{Task, change_document};
 use crate::store::{Operation, Patch, Patched};
@@ -30,7 +30,7 @@ pub async fn patch(
     let change_document::Changes { run_at, payload, priority } = read.await??;
     let patch = Patch { run_at, payload, priority };
     let fits = move |task: &Task| condition.as_ref().is_none_or(|condition| condition.holds(&Revision::of(task)));
-    let accepted = remembered(&api, id);
+    let accepted = api.remembered(id);
     match api.ask(move |store| store.patch(id, &patch, &fits)).await? {
         Patched::Done(task, due) => {
             api.status.hint(vec![due]);

@@ -49,10 +49,11 @@ use actix_web::{Handler, HttpRequest, Resource, Responder, web};
 use crate::actors::Status;
 use crate::clock::DatabaseClock;
 use crate::config::ApiConfig;
+use crate::domain::TaskId;
 use crate::domain::kafka_topics::KafkaTopics;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
-use crate::queue::kafka::KafkaQueue;
+use crate::queue::kafka::{KafkaQueue, Unstored};
 use crate::store::{Result as StoreResult, Store};
 
 use browser::Hosts;
@@ -68,7 +69,7 @@ pub use operations::{Tally, Turn, Work, again, meant, operation};
 pub use problem::{Kind, Problem};
 pub use server::serve;
 pub use submission::{refuse_while_stopping, trace_parent};
-pub use tasks::{remembered, task_id};
+pub use tasks::task_id;
 
 /// What the API works with.
 #[derive(Clone)]
@@ -101,6 +102,11 @@ impl ApiState {
     ) -> Result<T, Problem> {
         let store = Arc::clone(&self.store);
         Ok(crate::actors::blocking(move || question(store.as_ref())).await?)
+    }
+
+    /// How a task stands that was accepted here and is perhaps not stored yet.
+    pub(crate) fn remembered(&self, id: TaskId) -> Option<Unstored> {
+        self.kafka.as_ref()?.remembered(id)
     }
 }
 

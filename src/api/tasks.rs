@@ -20,7 +20,7 @@ use crate::domain::invalid::pointer_part;
 use crate::domain::limits::SUBMISSION_BYTES_MAX;
 use crate::domain::{Invalid, State, TaskId};
 use crate::queue::Submission;
-use crate::queue::kafka::{KafkaQueue, Unstored};
+use crate::queue::kafka::KafkaQueue;
 use crate::store::{Change, Operation, Resolution, UnseenCancel};
 
 /// Largest document that is read on the thread that serves requests, in bytes: about a millisecond's work.
@@ -70,7 +70,7 @@ pub async fn get(api: web::Data<ApiState>, request: HttpRequest, id: web::Path<S
     let id = task_id(&id)?;
     let known = Condition::read(request.headers(), &IF_NONE_MATCH, "If-None-Match")?;
     // Asked first: what is forgotten between the two questions is stored.
-    let accepted = remembered(&api, id);
+    let accepted = api.remembered(id);
     match (api.ask(move |store| store.find(id)).await?, accepted) {
         (Some(found), _) => revision::answer(&found, known.as_ref()),
         (None, Some(state)) => Ok(HttpResponse::Ok().json(json!({ "id": id, "state": state.word() }))),
@@ -78,15 +78,10 @@ pub async fn get(api: web::Data<ApiState>, request: HttpRequest, id: web::Path<S
     }
 }
 
-/// How a task stands that was accepted here and is perhaps not stored yet.
-pub fn remembered(api: &ApiState, id: TaskId) -> Option<Unstored> {
-    api.kafka.as_ref()?.remembered(id)
-}
-
 /// `GET /v1/tasks/{id}/attempts`.
 pub async fn attempts(api: web::Data<ApiState>, id: web::Path<String>) -> Answer {
     let id = task_id(&id)?;
-    let accepted = remembered(&api, id);
+    let accepted = api.remembered(id);
     let attempts = api.ask(move |store| store.attempts(id)).await?;
     if attempts.is_empty() && accepted.is_none() {
         // No attempts yet, or no such task.

@@ -12,7 +12,7 @@ use super::frame::{self, Place};
 use super::token::{Token, Unproven, checked};
 use super::words::{self, clipped};
 use crate::api::request_id::InLog;
-use crate::api::{self, ApiState, Kind, Problem, remembered, task_id};
+use crate::api::{self, ApiState, Kind, Problem, task_id};
 use crate::domain::{Task, TaskId, tags};
 
 pub use deed::Deed;
@@ -40,7 +40,7 @@ async fn asked(
     wrong: Option<&Problem>,
 ) -> Result<HttpResponse, Problem> {
     let (id, deed) = (task_id(id)?, Deed::from_word(deed)?);
-    let accepted = remembered(api, id);
+    let accepted = api.remembered(id);
     let found = api.ask(move |store| store.find(id)).await?;
     let Some(task) = found else {
         return Err(accepted.map_or_else(

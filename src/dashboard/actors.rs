@@ -10,8 +10,7 @@ use actix_web::{HttpResponse, web};
 use maud::{Markup, html};
 
 use super::Dashboard;
-use super::frame::{Place, Refused, live, live_page};
-use super::live::Section;
+use super::frame::{Place, Refused, Section, live, live_page};
 use super::look::Look;
 use super::pictures::wiring::wiring;
 use super::words::ago;
@@ -29,7 +28,7 @@ pub async fn page(dashboard: web::Data<Dashboard>) -> Result<HttpResponse, Refus
     let body = html! {
         @for (id, label, section) in sections(&look) { (live(id, label, &section)) }
     };
-    Ok(live_page(Place::Actors, "Actors", super::live::name(Place::Actors), body))
+    Ok(live_page(Place::Actors, "Actors", body))
 }
 
 /// What the page shows and its stream sends.

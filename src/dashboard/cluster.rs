@@ -6,6 +6,7 @@ mod nodes;
 mod pause;
 mod paused;
 mod resume;
+mod standing;
 mod terms;
 mod warnings;
 
@@ -14,8 +15,7 @@ use maud::{Markup, html};
 
 use super::Dashboard;
 use super::done::{forget, word};
-use super::frame::{Place, Refused, live, live_page};
-use super::live::Section;
+use super::frame::{Place, Refused, Section, live, live_page};
 use super::look::Look;
 use super::token::Token;
 use super::words::{ago, clipped, instant};
@@ -26,17 +26,22 @@ pub use resume::{ask as ask_resume, resume};
 
 /// Longest name of a node that is shown, in characters.
 const NAME_CHARS: usize = 60;
+/// Longest version and address that is shown, in characters.
+const WORD_CHARS: usize = 60;
 
 /// `GET /cluster`.
 pub async fn page(dashboard: web::Data<Dashboard>, request: HttpRequest) -> Result<HttpResponse, Refused> {
-    let look = dashboard.live.look().await.map_err(refused)?;
+    let done = word(&request).and_then(said);
+    // What was just done is to be seen.
+    let look = if done.is_some() { dashboard.live.look_anew().await } else { dashboard.live.look().await };
+    let look = look.map_err(refused)?;
     let token = Token::of(&request);
     let body = html! {
-        @if let Some(done) = word(&request).and_then(said) { p role="status" { (done) } }
+        @if let Some(done) = done { p role="status" { (done) } }
         @for (id, label, section) in sections(&look) { (live(id, label, &section)) }
         (pause::section(&token))
     };
-    let mut answer = live_page(Place::Cluster, "Cluster", super::live::name(Place::Cluster), body);
+    let mut answer = live_page(Place::Cluster, "Cluster", body);
     token.set(&mut answer);
     forget(&request, &mut answer);
     Ok(answer)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::look::Look;
-use crate::actors::blocking;
+use super::look_thread::LookThread;
 use crate::api::ApiState;
 use crate::domain::Timestamp;
 use crate::domain::figures::{begin_of, minute_of};
@@ -76,12 +76,13 @@ struct State {
 pub struct Forecast {
     api: ApiState,
     state: Arc<Mutex<State>>,
+    thread: Arc<LookThread>,
 }
 
 impl Forecast {
     /// Nothing is counted yet.
-    pub fn new(api: ApiState) -> Self {
-        Self { api, state: Arc::default() }
+    pub fn new(api: ApiState, thread: Arc<LookThread>) -> Self {
+        Self { api, state: Arc::default(), thread }
     }
 
     /// The last count and its age; a new one is begun if it is old. `None`: there is none yet, or none that tells of now.
@@ -121,7 +122,7 @@ impl Forecast {
 
     async fn counted(&self, late: BTreeMap<i64, u64>) -> Result<Forecasted> {
         let store = Arc::clone(&self.api.store);
-        let at = blocking(move || store.now()).await?;
+        let at = self.thread.run(move || store.now()).await?;
         let minute = minute_of(at);
         let (mut waiting, mut coming) = (Vec::new(), Vec::new());
         for n in -MINUTES..MINUTES {
@@ -137,6 +138,6 @@ impl Forecast {
 
     async fn due_in(&self, from: Timestamp) -> Result<u64> {
         let store: Arc<dyn Store> = Arc::clone(&self.api.store);
-        blocking(move || store.due_between(from, from.plus(Duration::from_mins(1)), COUNTED_MAX)).await
+        self.thread.run(move || store.due_between(from, from.plus(Duration::from_mins(1)), COUNTED_MAX)).await
     }
 }

@@ -18,6 +18,9 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
 /// What every page ends with.
 const END: &str = "</main></body></html>\n";
 
+/// A part of a page: its id, its label, and what stands in it.
+pub type Section = (&'static str, &'static str, Markup);
+
 /// The pages one can go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -47,6 +50,16 @@ impl Place {
         }
     }
 
+    /// The name of its stream, if it renews itself.
+    pub fn stream(self) -> Option<&'static str> {
+        match self {
+            Self::Overview => Some("overview"),
+            Self::Cluster => Some("cluster"),
+            Self::Actors => Some("actors"),
+            Self::Tasks | Self::Letters => None,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
@@ -68,9 +81,9 @@ pub fn page_with(status: StatusCode, place: Place, title: &str, body: Markup) ->
     answer(status).body(open(place, title) + &body.into_string() + END)
 }
 
-/// A page whose sections come anew by the stream of this name.
-pub fn live_page(place: Place, title: &str, stream: &str, body: Markup) -> HttpResponse {
-    answer(StatusCode::OK).body(begin(place, title, Some(stream)) + &body.into_string() + END)
+/// A page whose sections come anew by its stream.
+pub fn live_page(place: Place, title: &str, body: Markup) -> HttpResponse {
+    answer(StatusCode::OK).body(begin(place, title, place.stream()) + &body.into_string() + END)
 }
 
 /// An answer with the headers of a page.

@@ -1,6 +1,6 @@
 //! Pages that renew themselves: `GET /live/{page}` sends what has changed, as server-sent events.
 //!
-//! One look a second is taken and rendered for everybody who listens, on a thread of its own, and none while nobody does.
+//! One look a second is taken and rendered for everybody who listens, and none while nobody does.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,21 +16,21 @@ use super::Dashboard;
 use super::forecast::Forecasted;
 use super::frame::{Place, Refused};
 use super::look::Look;
-use super::one_thread::OneThread;
+use super::look_thread::LookThread;
 use super::{actors, cluster, overview};
 use crate::api::{ApiState, Kind, Problem, refuse_while_stopping};
 use crate::domain::Mono;
-use crate::store::{Store, StoreError};
+use crate::store::Result as StoreResult;
 
 /// Time between looks.
 const EVERY: Duration = Duration::from_secs(1);
+/// A page takes a look that is no older: while somebody listens, none is taken for it.
+const FRESH: Duration = Duration::from_millis(1_250);
 /// A stream on which nothing changes says so after this time: whoever is gone is noticed by it, on both ends.
 const STILL_HERE: Duration = Duration::from_secs(5);
 /// Most streams at once.
 const LISTENERS_MAX: usize = 200;
 
-/// A part of a page: its id, its label, and what stands in it.
-pub type Section = (&'static str, &'static str, maud::Markup);
 /// Parts as they are sent, by their ids.
 type Parts = Arc<[(&'static str, Arc<str>)]>;
 
@@ -66,17 +66,9 @@ fn event<'p>(parts: impl Iterator<Item = &'p (&'static str, Arc<str>)>, trouble:
 /// The pages that have a stream.
 const PAGES: [Place; 3] = [Place::Overview, Place::Cluster, Place::Actors];
 
-/// The name of a page's stream.
-pub fn name(place: Place) -> &'static str {
-    match place {
-        Place::Cluster => "cluster",
-        Place::Actors => "actors",
-        _ => "overview",
-    }
-}
-
 #[derive(Default)]
 struct State {
+    /// The look that was begun last, and when.
     last: Option<(Mono, Arc<Look>)>,
     is_looking: bool,
 }
@@ -86,50 +78,58 @@ pub struct Live {
     api: ApiState,
     state: Mutex<State>,
     streams: [watch::Sender<Told>; PAGES.len()],
-    /// Where looks for those who listen are taken and rendered.
-    thread: OneThread,
+    thread: Arc<LookThread>,
 }
 
 impl Live {
     /// Nobody listens yet.
-    ///
-    /// # Errors
-    /// Those of [`OneThread::new`].
-    pub fn new(api: ApiState) -> std::io::Result<Self> {
-        let streams = PAGES.map(|_| watch::Sender::new(Told::default()));
-        Ok(Self { api, state: Mutex::default(), streams, thread: OneThread::new("looks")? })
+    pub fn new(api: ApiState, thread: Arc<LookThread>) -> Self {
+        Self { api, state: Mutex::default(), streams: PAGES.map(|_| watch::Sender::new(Told::default())), thread }
     }
 
     fn listeners(&self) -> usize {
         self.streams.iter().map(watch::Sender::receiver_count).sum()
     }
 
-    /// A look that is no older than the time between two.
+    /// A look that is fresh enough for a page.
     ///
     /// # Errors
     /// The database does not answer.
     pub async fn look(&self) -> Result<Arc<Look>, Problem> {
-        if let Some((at, last)) = self.last()
-            && self.now().since(at) < EVERY
-        {
-            return Ok(last);
+        let last = self.state().last.clone();
+        match last {
+            Some((at, last)) if self.now().since(at) < FRESH => Ok(last),
+            _ => self.look_anew().await,
         }
-        // Not on the one thread: if the database does not answer, each waits for itself alone.
-        let last = self.last();
-        let look = self.api.ask(move |store| taken(store, last)).await?;
-        Ok(self.keep(look))
     }
 
-    async fn look_on(&self) -> Result<Arc<Look>, Problem> {
-        let (last, store) = (self.last(), Arc::clone(&self.api.store));
-        let taken = self.thread.run(move || taken(store.as_ref(), last)).await;
-        let ended = |cause| StoreError::Unavailable(format!("a look did not end: {cause}"));
-        Ok(self.keep(taken.map_err(ended)??))
+    /// A look that was begun after this call. Not on the one thread: if the database does not answer, each page waits for itself
+    /// alone.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn look_anew(&self) -> Result<Arc<Look>, Problem> {
+        let began = self.now();
+        let earlier = self.state().last.clone().map(|(_, last)| last);
+        let look = self.api.ask(move |store| Look::take(store, earlier.as_deref())).await?;
+        Ok(self.keep(began, look))
     }
 
-    fn keep(&self, look: Look) -> Arc<Look> {
+    /// The next look for those who listen.
+    async fn next(&self) -> StoreResult<Arc<Look>> {
+        let (began, store) = (self.now(), Arc::clone(&self.api.store));
+        let earlier = self.state().last.clone().map(|(_, last)| last);
+        let look = self.thread.run(move || Look::take(store.as_ref(), earlier.as_deref())).await?;
+        Ok(self.keep(began, look))
+    }
+
+    /// One that took long does not come in place of a newer one.
+    fn keep(&self, began: Mono, look: Look) -> Arc<Look> {
         let look = Arc::new(look);
-        self.state().last = Some((self.now(), Arc::clone(&look)));
+        let mut state = self.state();
+        if state.last.as_ref().is_none_or(|(at, _)| *at <= began) {
+            state.last = Some((began, Arc::clone(&look)));
+        }
         look
     }
 
@@ -138,10 +138,6 @@ impl Live {
         for sender in &self.streams {
             sender.send_modify(|told| *told = told.then(Arc::clone(&told.parts), Some(trouble.into())));
         }
-    }
-
-    fn last(&self) -> Option<(Mono, Arc<Look>)> {
-        self.state().last.clone()
     }
 
     fn now(&self) -> Mono {
@@ -153,19 +149,9 @@ impl Live {
     }
 }
 
-/// A look, and what has changed since the last one.
-fn taken(store: &dyn Store, last: Option<(Mono, Arc<Look>)>) -> Result<Look, StoreError> {
-    let last = last.map(|(_, last)| last);
-    let mut look = Look::take(store, last.as_deref())?;
-    if let Some(last) = last {
-        look.compare(&last);
-    }
-    Ok(look)
-}
-
 /// `GET /live/{page}`.
 pub async fn stream(dashboard: web::Data<Dashboard>, page: web::Path<String>) -> Result<HttpResponse, Refused> {
-    let place = PAGES.iter().position(|place| name(*place) == page.as_str());
+    let place = PAGES.iter().position(|place| place.stream() == Some(page.as_str()));
     let no_page = || Problem::new(Kind::UnknownPath, "there is no stream of this name");
     let sender = place.and_then(|place| dashboard.live.streams.get(place)).ok_or_else(no_page)?;
     if dashboard.live.listeners() >= LISTENERS_MAX {
@@ -225,9 +211,9 @@ fn begin(dashboard: &web::Data<Dashboard>) {
     let mut watch = Watch(Some(Arc::clone(&dashboard)));
     actix_web::rt::spawn(async move {
         while !watch.is_over() {
-            match dashboard.live.look_on().await {
+            match dashboard.live.next().await {
                 Ok(look) => render(&dashboard, look).await,
-                Err(problem) => dashboard.live.complain(&format!("Not live: {problem}")),
+                Err(cause) => dashboard.live.complain(&format!("Not live: {}", Problem::from(cause))),
             }
             tokio::time::sleep(EVERY).await;
         }
@@ -248,6 +234,7 @@ async fn render(dashboard: &Arc<Dashboard>, look: Arc<Look>) {
                 sender.send_replace(last.then(parts(place, &look, forecast.as_ref()), None));
             }
         }
+        Ok(())
     });
     if let Err(cause) = rendered.await {
         log::error!("the open pages could not be rendered: {cause}");
@@ -319,7 +306,7 @@ mod tests {
     #[actix_web::test]
     async fn only_what_has_changed_is_sent_and_why_it_is_old() {
         let (api, _folder) = fake::api(Ok(Published::Queued));
-        let dashboard = web::Data::from(Dashboard::new(&api).unwrap());
+        let dashboard = web::Data::from(Dashboard::new(&api));
         let stream = &dashboard.live.streams[0];
         let changes = stream.subscribe();
         let mut listener = Listener { dashboard: Arc::clone(&dashboard), changes, told: None };
@@ -345,9 +332,48 @@ mod tests {
     }
 
     #[actix_web::test]
+    async fn looks_for_those_who_listen_are_taken_and_rendered_on_one_thread() {
+        let (api, _folder) = fake::api(Ok(Published::Queued));
+        let dashboard = web::Data::from(Dashboard::new(&api));
+        let look = dashboard.live.next().await.unwrap();
+        let _listener = dashboard.live.streams[0].subscribe();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let busy = actix_web::rt::spawn({
+            let dashboard = Arc::clone(&dashboard);
+            let work = move || Ok(begun.send(()).is_ok() && released.recv().is_ok());
+            async move { dashboard.live.thread.run(work).await }
+        });
+        begins.await.unwrap();
+        let both = async {
+            render(&dashboard, look).await;
+            dashboard.live.next().await
+        };
+        let mut both = std::pin::pin!(both);
+        assert!(tokio::time::timeout(Duration::from_millis(50), &mut both).await.is_err(), "the thread is busy");
+        assert!(dashboard.live.streams[0].borrow().parts.is_empty(), "and does all of it");
+        release.send(()).unwrap();
+        assert!(busy.await.unwrap().unwrap());
+        both.await.unwrap();
+        assert!(!dashboard.live.streams[0].borrow().parts.is_empty());
+    }
+
+    #[actix_web::test]
+    async fn a_look_that_took_long_does_not_come_in_place_of_a_newer_one() {
+        let (api, _folder) = fake::api(Ok(Published::Queued));
+        let dashboard = Dashboard::new(&api);
+        let began = dashboard.live.now();
+        while dashboard.live.now() == began {}
+        let newer = dashboard.live.look_anew().await.unwrap();
+        let late = dashboard.live.keep(began, Look::default());
+        assert_eq!(late.at, Look::default().at, "whoever asked has it");
+        assert!(Arc::ptr_eq(&dashboard.live.look().await.unwrap(), &newer), "and nobody else");
+    }
+
+    #[actix_web::test]
     async fn somebody_looks_as_long_as_anybody_listens() {
         let (api, _folder) = fake::api(Ok(Published::Queued));
-        let dashboard = web::Data::from(Dashboard::new(&api).unwrap());
+        let dashboard = web::Data::from(Dashboard::new(&api));
         let mut first = dashboard.live.streams[0].subscribe();
         begin(&dashboard);
         begin(&dashboard);

@@ -57,7 +57,7 @@ pub struct Look {
 }
 
 impl Look {
-    /// Asks the database; what cannot have changed since an `earlier` look is taken from there.
+    /// Asks the database; what cannot have changed since an `earlier` look is taken from there, and rates tell what has.
     ///
     /// # Errors
     /// Those of the store.
@@ -67,7 +67,7 @@ impl Look {
         let pauses = store.pauses()?.all;
         let ids: Vec<i64> = pauses.iter().map(|pause| pause.id).collect();
         let waiting = if ids.is_empty() { Vec::new() } else { store.waiting(&ids)? };
-        Ok(Self {
+        let mut look = Self {
             at,
             counts: store.counts()?,
             oldest_due: store.oldest_due()?,
@@ -80,11 +80,15 @@ impl Look {
             pauses: pauses.into_iter().zip(waiting).collect(),
             rates: HashMap::new(),
             errors: HashMap::new(),
-        })
+        };
+        if let Some(earlier) = earlier {
+            look.compare(earlier);
+        }
+        Ok(look)
     }
 
     /// How the actors' counters have risen since an earlier look; where no report has come since, as it was known then.
-    pub fn compare(&mut self, earlier: &Self) {
+    fn compare(&mut self, earlier: &Self) {
         if self.at.since(earlier.at) > APART {
             return;
         }
@@ -209,7 +213,7 @@ mod tests {
     use crate::store::{NewGeneration, Report};
 
     fn counted(begun_us: i64, starts: u64) -> Minute {
-        Minute { begun_us, figures: Figures { starts, ..Figures::default() } }
+        Minute { begun_us, figures: Figures { starts, late: [(0, starts)].into(), ..Figures::default() } }
     }
 
     fn report(messages: u64, age: Duration) -> Reported {
@@ -230,6 +234,7 @@ mod tests {
             Look { minutes: minutes.map(Arc::new).into(), reports: vec![report(0, Duration::ZERO)], ..Look::default() };
         let starts: Vec<_> = look.by_minute().iter().map(|one| (one.begun_us, one.figures.starts)).collect();
         assert_eq!(starts, [(0, 5), (60_000_000, 5)]);
+        assert_eq!(look.late(), [(0, 10)].into(), "all of them were due in one minute");
         assert!((look.per_second(|figures| figures.starts) - 2.0).abs() < 1e-9, "over five seconds at least");
     }
 

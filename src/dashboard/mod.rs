@@ -14,10 +14,10 @@ mod frame;
 mod letters;
 mod live;
 mod look;
+mod look_thread;
 mod many;
 #[cfg(test)]
 mod old_page_test;
-mod one_thread;
 mod overview;
 mod pictures;
 mod task;
@@ -32,6 +32,7 @@ use actix_web::web;
 use crate::api::{ApiState, ForPeople, reading};
 use forecast::Forecast;
 use live::Live;
+use look_thread::LookThread;
 
 /// What the pages work with. One for all threads.
 pub struct Dashboard {
@@ -43,12 +44,10 @@ pub struct Dashboard {
 
 impl Dashboard {
     /// Nobody looks yet.
-    ///
-    /// # Errors
-    /// No thread can be had to look for those who listen.
-    pub fn new(api: &ApiState) -> std::io::Result<Arc<Self>> {
-        let live = Live::new(api.clone())?;
-        Ok(Arc::new(Self { api: api.clone(), live, forecast: Forecast::new(api.clone()) }))
+    pub fn new(api: &ApiState) -> Arc<Self> {
+        let thread = Arc::<LookThread>::default();
+        let live = Live::new(api.clone(), Arc::clone(&thread));
+        Arc::new(Self { api: api.clone(), live, forecast: Forecast::new(api.clone(), thread) })
     }
 }
 

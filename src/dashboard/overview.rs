@@ -9,8 +9,7 @@ use maud::{Markup, html};
 
 use super::Dashboard;
 use super::forecast::{COUNTED_MAX, Forecasted, MINUTES};
-use super::frame::{ALARMS, Place, Refused, live, live_page};
-use super::live::Section;
+use super::frame::{ALARMS, Place, Refused, Section, live, live_page};
 use super::look::Look;
 use super::pictures::minutes::MinuteRow;
 use super::pictures::{forecast, lateness, minutes};
@@ -30,7 +29,7 @@ pub async fn page(dashboard: web::Data<Dashboard>, request: HttpRequest) -> Resu
         @if is_empty(&look) { (live(FIRST.0, FIRST.1, &first_task(&request))) }
         @for (id, label, body) in sections.iter().filter(|(_, _, body)| !body.0.is_empty()) { (live(id, label, body)) }
     };
-    Ok(live_page(Place::Overview, "Overview", super::live::name(Place::Overview), body))
+    Ok(live_page(Place::Overview, "Overview", body))
 }
 
 /// What to do where there is nothing yet.

@@ -15,7 +15,7 @@ use super::done::{forget, word};
 use super::frame::{self, Place};
 use super::tasks::host;
 use super::words::visible;
-use crate::api::{ApiState, Problem, remembered, task_id};
+use crate::api::{ApiState, Problem, task_id};
 use crate::domain::{Attempt, Task, TaskId, Timestamp};
 use crate::queue::kafka::Unstored;
 
@@ -38,7 +38,7 @@ pub async fn page(dashboard: web::Data<Dashboard>, request: HttpRequest, id: web
 async fn answer(api: &ApiState, id: &str, done: Option<Deed>, host: &str) -> Result<HttpResponse, Problem> {
     let id = task_id(id)?;
     // Asked first: what is forgotten between the two questions is stored.
-    let accepted = remembered(api, id);
+    let accepted = api.remembered(id);
     let found = api.ask(move |store| {
         let Some(task) = store.find(id)? else { return Ok(None) };
         Ok(Some((task, store.attempts(id)?)))

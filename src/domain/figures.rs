@@ -284,6 +284,16 @@ mod tests {
     }
 
     #[test]
+    fn a_minute_begins_before_everything_in_it() {
+        for (micros, minute, begun) in
+            [(0, 0, 0), (59_999_999, 0, 0), (60_000_000, 1, 60_000_000), (-1, -1, -60_000_000)]
+        {
+            assert_eq!(minute_of(Timestamp::from_micros(micros)), minute, "{micros}");
+            assert_eq!(begin_of(minute), Timestamp::from_micros(begun), "{minute}");
+        }
+    }
+
+    #[test]
     fn a_look_counts_over_the_last_minute_and_first_from_the_start() {
         let mut looks = Looks::default();
         let first = looks.look(mono(10), Timestamp::from_micros(0), &counted(50));

@@ -26,7 +26,7 @@ pub struct Got {
 }
 
 async fn ask(api: &ApiState, request: test::TestRequest) -> Got {
-    let dashboard = Dashboard::new(api).unwrap();
+    let dashboard = Dashboard::new(api);
     let app = App::new()
         .app_data(web::Data::new(BodyReader::new(Duration::from_secs(5))))
         .app_data(web::Data::new(KnownIds::new(api.database_clock.clock().clone())))

@@ -5,18 +5,13 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::{NAME_CHARS, warnings};
+use super::standing::{is_off, offset, standing};
+use super::{NAME_CHARS, WORD_CHARS, warnings};
 use crate::dashboard::look::Look;
 use crate::dashboard::words::{ago, clipped, count, duration};
 use crate::domain::figures::Snapshot;
 use crate::store::{Generation, Standing};
 
-/// From this age of its heartbeat on a node gets no work.
-const SILENT: Duration = Duration::from_millis(1_500);
-/// A clock may be off by so much without a word, in microseconds.
-const OFFSET_US: u64 = 1_000_000;
-/// Longest version and address that is shown, in characters.
-pub const WORD_CHARS: usize = 60;
 const HEADS: [&str; 8] = ["Node", "State", "Heartbeat", "Free slots", "Clock", "Version", "Address", "Queue"];
 
 /// The part of the page.
@@ -80,33 +75,6 @@ fn row(look: &Look, one: &Generation) -> Markup {
             td { @if let Some(report) = report { (queue(&report.snapshot)) } @else { "–" } }
         }
     }
-}
-
-/// How it stands: a class, and words.
-pub fn standing(look: &Look, one: &Generation) -> (&'static str, &'static str) {
-    match one.standing {
-        Standing::Alive if one.heartbeat_age >= SILENT => ("silent", "silent"),
-        Standing::Alive => ("alive", "alive"),
-        Standing::Draining => ("draining", "draining"),
-        Standing::Dead if is_replaced(look, one) => ("soft", "an earlier life"),
-        Standing::Dead => ("dead", "dead"),
-    }
-}
-
-/// Its node has begun anew since.
-fn is_replaced(look: &Look, one: &Generation) -> bool {
-    look.generations.iter().any(|other| other.node == one.node && other.id > one.id)
-}
-
-/// Its clock is off by more than people overlook.
-pub fn is_off(one: &Generation) -> bool {
-    one.clock_offset_us.unsigned_abs() > OFFSET_US
-}
-
-/// The database's clock minus the node's.
-pub fn offset(micros: i64) -> String {
-    let sign = if micros < 0 { "−" } else { "+" };
-    format!("{sign}{}", duration(Duration::from_micros(micros.unsigned_abs()).as_secs_f64()))
 }
 
 /// What waits on its way into the database.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::NAME_CHARS;
-use super::nodes::{WORD_CHARS, is_off, offset, standing};
+use super::standing::{is_off, offset, standing};
+use super::{NAME_CHARS, WORD_CHARS};
 use crate::dashboard::look::Look;
 use crate::dashboard::words::{clipped, duration};
 use crate::store::Generation;

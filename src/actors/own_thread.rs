@@ -1,4 +1,5 @@
-//! The thread that asks for the lease and for its renewal: nothing else ever keeps it waiting.
+//! A thread of its own for questions to the store: nothing else ever keeps them waiting, and what they take of the heap is
+//! there for the next one.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
@@ -12,18 +13,19 @@ use crate::store::{Result, StoreError};
 type Question = Box<dyn FnOnce() + Send>;
 
 /// See the module. It ends when this is dropped and its last question is answered.
-pub struct LeaseThread {
+pub struct OwnThread {
+    name: &'static str,
     questions: Sender<Question>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl LeaseThread {
-    /// Starts it. Where the system has no thread to give, it has ended already.
-    pub fn start() -> Self {
+impl OwnThread {
+    /// Starts it under this name. Where the system has no thread to give, it has ended already.
+    pub fn start(name: &'static str) -> Self {
         let (questions, asked): (_, Receiver<Question>) = channel();
-        let thread = Builder::new().name("lease".to_owned()).spawn(move || asked.into_iter().for_each(|ask| ask()));
-        let thread = thread.inspect_err(|cause| log::error!("there is no thread for the lease: {cause}")).ok();
-        Self { questions, thread }
+        let thread = Builder::new().name(name.to_owned()).spawn(move || asked.into_iter().for_each(|ask| ask()));
+        let thread = thread.inspect_err(|cause| log::error!("there is no thread for the {name}: {cause}")).ok();
+        Self { name, questions, thread }
     }
 
     /// Runs a store's call on it.
@@ -34,7 +36,8 @@ impl LeaseThread {
         let (answer, answered) = oneshot::channel();
         // Whoever asked may be gone.
         let ask = move || drop(answer.send(question()));
-        let ended = || StoreError::Unavailable("the thread of the lease has ended".to_owned());
+        let name = self.name;
+        let ended = move || StoreError::Unavailable(format!("the thread of the {name} has ended"));
         let asked = self.questions.send(Box::new(ask)).map_err(|_| ended());
         async move {
             asked?;
@@ -55,7 +58,7 @@ mod tests {
 
     #[actix::test]
     async fn answers_come_back_and_a_panic_ends_it() {
-        let lease = LeaseThread::start();
+        let lease = OwnThread::start("lease");
         assert_eq!(lease.ask(|| Ok(std::thread::current().name().map(str::to_owned))).await.unwrap().unwrap(), "lease");
         assert!(!lease.has_ended());
         assert!(lease.ask(|| -> Result<()> { panic!("broken by a test") }).await.unwrap_err().is_passing());
