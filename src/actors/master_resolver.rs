@@ -47,6 +47,7 @@ pub struct MasterResolver {
     set: Set,
     vital: Vital,
     dispatcher: Recipient<MasterChanged>,
+    /// What asks for the lease and for its renewal: nothing else ever keeps it waiting.
     lease: OwnThread,
     flag: Mastership,
     renewed: Mono,

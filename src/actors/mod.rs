@@ -31,6 +31,6 @@ mod dispatch_test;
 #[cfg(test)]
 mod supervision_test;
 
-pub use own_thread::OwnThread;
+pub use own_thread::{Ended, OwnThread};
 pub use parts::{NodeIdentity, Parts, blocking};
 pub use status::Status;

@@ -1,5 +1,5 @@
-//! A thread of its own for questions to the store: nothing else ever keeps them waiting, and what they take of the heap is
-//! there for the next one.
+//! A thread for one kind of work, done in turn: nothing of another kind keeps it waiting, and what it takes of the heap is there
+//! for the next time.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
@@ -10,43 +10,56 @@ use tokio::sync::oneshot;
 
 use crate::store::{Result, StoreError};
 
-type Question = Box<dyn FnOnce() + Send>;
+type Work = Box<dyn FnOnce() + Send>;
 
-/// See the module. It ends when this is dropped and its last question is answered.
+/// It does nothing more: a work has panicked, or the system had no thread to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the thread of the {0} has ended")]
+pub struct Ended(&'static str);
+
+/// See the module. It ends when this is dropped and its last work is done.
 pub struct OwnThread {
     name: &'static str,
-    questions: Sender<Question>,
+    work: Sender<Work>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl OwnThread {
     /// Starts it under this name. Where the system has no thread to give, it has ended already.
     pub fn start(name: &'static str) -> Self {
-        let (questions, asked): (_, Receiver<Question>) = channel();
-        let thread = Builder::new().name(name.to_owned()).spawn(move || asked.into_iter().for_each(|ask| ask()));
+        let (work, arriving): (_, Receiver<Work>) = channel();
+        let thread = Builder::new().name(name.to_owned()).spawn(move || arriving.into_iter().for_each(|work| work()));
         let thread = thread.inspect_err(|cause| log::error!("there is no thread for the {name}: {cause}")).ok();
-        Self { name, questions, thread }
+        Self { name, work, thread }
     }
 
-    /// Runs a store's call on it.
-    pub fn ask<T: Send + 'static>(
+    /// Does this on it, after what was given before.
+    pub fn run<T: Send + 'static>(
         &self,
-        question: impl FnOnce() -> Result<T> + Send + 'static,
-    ) -> BoxFuture<'static, Result<T>> {
-        let (answer, answered) = oneshot::channel();
-        // Whoever asked may be gone.
-        let ask = move || drop(answer.send(question()));
-        let name = self.name;
-        let ended = move || StoreError::Unavailable(format!("the thread of the {name} has ended"));
-        let asked = self.questions.send(Box::new(ask)).map_err(|_| ended());
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> BoxFuture<'static, std::result::Result<T, Ended>> {
+        let (done, result) = oneshot::channel();
+        // Whoever waited may be gone.
+        let work = move || drop(done.send(work()));
+        let ended = Ended(self.name);
+        let sent = self.work.send(Box::new(work)).map_err(|_| ended);
         async move {
-            asked?;
-            answered.await.map_err(|_| ended())?
+            sent?;
+            result.await.map_err(|_| ended)
         }
         .boxed()
     }
 
-    /// It answers no more: a question has panicked, or it was never there.
+    /// The same for a store's call.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T>> {
+        let answer = self.run(question);
+        async { answer.await.unwrap_or_else(|ended| Err(StoreError::Unavailable(ended.to_string()))) }.boxed()
+    }
+
+    /// Whether it is [`Ended`].
     pub fn has_ended(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }

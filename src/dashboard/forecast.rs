@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::kept_thread::KeptThread;
 use super::look::Look;
-use super::look_thread::LookThread;
 use crate::api::ApiState;
 use crate::domain::Timestamp;
 use crate::domain::figures::{begin_of, minute_of};
 use crate::domain::time::Mono;
-use crate::store::{Result, Store};
+use crate::store::{Result, Store, StoreError};
 
 /// Minutes each way.
 pub const MINUTES: i64 = 60;
@@ -76,13 +76,14 @@ struct State {
 pub struct Forecast {
     api: ApiState,
     state: Arc<Mutex<State>>,
-    thread: Arc<LookThread>,
+    /// Not that of the looks: a count may take long.
+    thread: Arc<KeptThread>,
 }
 
 impl Forecast {
     /// Nothing is counted yet.
-    pub fn new(api: ApiState, thread: Arc<LookThread>) -> Self {
-        Self { api, state: Arc::default(), thread }
+    pub fn new(api: ApiState) -> Self {
+        Self { api, state: Arc::default(), thread: Arc::new(KeptThread::new("counts")) }
     }
 
     /// The last count and its age; a new one is begun if it is old. `None`: there is none yet, or none that tells of now.
@@ -121,8 +122,7 @@ impl Forecast {
     }
 
     async fn counted(&self, late: BTreeMap<i64, u64>) -> Result<Forecasted> {
-        let store = Arc::clone(&self.api.store);
-        let at = self.thread.run(move || store.now()).await?;
+        let at = self.ask(<dyn Store>::now).await?;
         let minute = minute_of(at);
         let (mut waiting, mut coming) = (Vec::new(), Vec::new());
         for n in -MINUTES..MINUTES {
@@ -137,7 +137,15 @@ impl Forecast {
     }
 
     async fn due_in(&self, from: Timestamp) -> Result<u64> {
-        let store: Arc<dyn Store> = Arc::clone(&self.api.store);
-        self.thread.run(move || store.due_between(from, from.plus(Duration::from_mins(1)), COUNTED_MAX)).await
+        self.ask(move |store| store.due_between(from, from.plus(Duration::from_mins(1)), COUNTED_MAX)).await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&dyn Store) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let store = Arc::clone(&self.api.store);
+        let answer = self.thread.run(move || question(store.as_ref())).await;
+        answer.unwrap_or_else(|ended| Err(StoreError::Unavailable(ended.to_string())))
     }
 }

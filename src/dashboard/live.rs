@@ -15,16 +15,17 @@ use tokio::sync::watch;
 use super::Dashboard;
 use super::forecast::Forecasted;
 use super::frame::{Place, Refused};
+use super::kept_thread::KeptThread;
 use super::look::Look;
-use super::look_thread::LookThread;
 use super::{actors, cluster, overview};
+use crate::actors::{Ended, blocking};
 use crate::api::{ApiState, Kind, Problem, refuse_while_stopping};
 use crate::domain::Mono;
 use crate::store::Result as StoreResult;
 
 /// Time between looks.
 const EVERY: Duration = Duration::from_secs(1);
-/// A page takes a look that is no older: while somebody listens, none is taken for it.
+/// A page takes a look that is no older: as a rule none is taken for it while somebody listens.
 const FRESH: Duration = Duration::from_millis(1_250);
 /// A stream on which nothing changes says so after this time: whoever is gone is noticed by it, on both ends.
 const STILL_HERE: Duration = Duration::from_secs(5);
@@ -78,13 +79,15 @@ pub struct Live {
     api: ApiState,
     state: Mutex<State>,
     streams: [watch::Sender<Told>; PAGES.len()],
-    thread: Arc<LookThread>,
+    /// Where looks for those who listen are taken and rendered.
+    thread: KeptThread,
 }
 
 impl Live {
     /// Nobody listens yet.
-    pub fn new(api: ApiState, thread: Arc<LookThread>) -> Self {
-        Self { api, state: Mutex::default(), streams: PAGES.map(|_| watch::Sender::new(Told::default())), thread }
+    pub fn new(api: ApiState) -> Self {
+        let streams = PAGES.map(|_| watch::Sender::new(Told::default()));
+        Self { api, state: Mutex::default(), streams, thread: KeptThread::new("looks") }
     }
 
     fn listeners(&self) -> usize {
@@ -103,34 +106,47 @@ impl Live {
         }
     }
 
-    /// A look that was begun after this call. Not on the one thread: if the database does not answer, each page waits for itself
-    /// alone.
+    /// A look that was begun after this call, or a newer one. Not on the one thread: if the database does not answer, each page
+    /// waits for itself alone.
     ///
     /// # Errors
     /// The database does not answer.
     pub async fn look_anew(&self) -> Result<Arc<Look>, Problem> {
-        let began = self.now();
-        let earlier = self.state().last.clone().map(|(_, last)| last);
-        let look = self.api.ask(move |store| Look::take(store, earlier.as_deref())).await?;
+        let (began, look) = blocking(self.question()).await?;
         Ok(self.keep(began, look))
     }
 
     /// The next look for those who listen.
-    async fn next(&self) -> StoreResult<Arc<Look>> {
-        let (began, store) = (self.now(), Arc::clone(&self.api.store));
-        let earlier = self.state().last.clone().map(|(_, last)| last);
-        let look = self.thread.run(move || Look::take(store.as_ref(), earlier.as_deref())).await?;
+    async fn next(&self) -> Result<Arc<Look>, Problem> {
+        let ended = |ended: Ended| {
+            log::error!("{ended}");
+            Problem::new(Kind::Internal, "this node could not look")
+        };
+        let (began, look) = self.thread.run(self.question()).await.map_err(ended)??;
         Ok(self.keep(began, look))
     }
 
-    /// One that took long does not come in place of a newer one.
-    fn keep(&self, began: Mono, look: Look) -> Arc<Look> {
-        let look = Arc::new(look);
-        let mut state = self.state();
-        if state.last.as_ref().is_none_or(|(at, _)| *at <= began) {
-            state.last = Some((began, Arc::clone(&look)));
+    /// Takes a look, and says when it was begun.
+    fn question(&self) -> impl FnOnce() -> StoreResult<(Mono, Look)> + Send + use<> {
+        let (store, metrics) = (Arc::clone(&self.api.store), Arc::clone(&self.api.metrics));
+        let earlier = self.state().last.clone().map(|(_, last)| last);
+        move || {
+            let began = metrics.clock().mono();
+            Ok((began, Look::take(store.as_ref(), earlier.as_deref())?))
         }
-        look
+    }
+
+    /// Of this look and the last one the one that was begun later.
+    fn keep(&self, began: Mono, look: Look) -> Arc<Look> {
+        let mut state = self.state();
+        match &state.last {
+            Some((at, last)) if *at > began => Arc::clone(last),
+            _ => {
+                let look = Arc::new(look);
+                state.last = Some((began, Arc::clone(&look)));
+                look
+            }
+        }
     }
 
     /// What is shown stays as it is, and says so.
@@ -213,7 +229,7 @@ fn begin(dashboard: &web::Data<Dashboard>) {
         while !watch.is_over() {
             match dashboard.live.next().await {
                 Ok(look) => render(&dashboard, look).await,
-                Err(cause) => dashboard.live.complain(&format!("Not live: {}", Problem::from(cause))),
+                Err(problem) => dashboard.live.complain(&format!("Not live: {problem}")),
             }
             tokio::time::sleep(EVERY).await;
         }
@@ -234,7 +250,6 @@ async fn render(dashboard: &Arc<Dashboard>, look: Arc<Look>) {
                 sender.send_replace(last.then(parts(place, &look, forecast.as_ref()), None));
             }
         }
-        Ok(())
     });
     if let Err(cause) = rendered.await {
         log::error!("the open pages could not be rendered: {cause}");
@@ -341,33 +356,33 @@ mod tests {
         let (begun, begins) = tokio::sync::oneshot::channel();
         let busy = actix_web::rt::spawn({
             let dashboard = Arc::clone(&dashboard);
-            let work = move || Ok(begun.send(()).is_ok() && released.recv().is_ok());
+            let work = move || begun.send(()).is_ok() && released.recv().is_ok();
             async move { dashboard.live.thread.run(work).await }
         });
         begins.await.unwrap();
-        let both = async {
-            render(&dashboard, look).await;
-            dashboard.live.next().await
-        };
-        let mut both = std::pin::pin!(both);
-        assert!(tokio::time::timeout(Duration::from_millis(50), &mut both).await.is_err(), "the thread is busy");
-        assert!(dashboard.live.streams[0].borrow().parts.is_empty(), "and does all of it");
+        // Anything else would be done by then.
+        let soon = Duration::from_millis(100);
+        let mut next = std::pin::pin!(dashboard.live.next());
+        assert!(tokio::time::timeout(soon, &mut next).await.is_err(), "a look is taken elsewhere");
+        let mut rendered = std::pin::pin!(render(&dashboard, look));
+        assert!(tokio::time::timeout(soon, &mut rendered).await.is_err(), "it is rendered elsewhere");
         release.send(()).unwrap();
         assert!(busy.await.unwrap().unwrap());
-        both.await.unwrap();
+        next.await.unwrap();
+        rendered.await;
         assert!(!dashboard.live.streams[0].borrow().parts.is_empty());
     }
 
     #[actix_web::test]
-    async fn a_look_that_took_long_does_not_come_in_place_of_a_newer_one() {
+    async fn a_look_that_was_begun_earlier_does_not_come_after_a_newer_one() {
         let (api, _folder) = fake::api(Ok(Published::Queued));
         let dashboard = Dashboard::new(&api);
         let began = dashboard.live.now();
         while dashboard.live.now() == began {}
         let newer = dashboard.live.look_anew().await.unwrap();
-        let late = dashboard.live.keep(began, Look::default());
-        assert_eq!(late.at, Look::default().at, "whoever asked has it");
-        assert!(Arc::ptr_eq(&dashboard.live.look().await.unwrap(), &newer), "and nobody else");
+        assert!(Arc::ptr_eq(&dashboard.live.keep(began, Look::default()), &newer));
+        let (_, last) = dashboard.live.state().last.clone().unwrap();
+        assert!(Arc::ptr_eq(&last, &newer));
     }
 
     #[actix_web::test]

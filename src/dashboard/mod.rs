@@ -11,10 +11,10 @@ mod done;
 mod forecast;
 mod form;
 mod frame;
+mod kept_thread;
 mod letters;
 mod live;
 mod look;
-mod look_thread;
 mod many;
 #[cfg(test)]
 mod old_page_test;
@@ -32,7 +32,6 @@ use actix_web::web;
 use crate::api::{ApiState, ForPeople, reading};
 use forecast::Forecast;
 use live::Live;
-use look_thread::LookThread;
 
 /// What the pages work with. One for all threads.
 pub struct Dashboard {
@@ -45,9 +44,7 @@ pub struct Dashboard {
 impl Dashboard {
     /// Nobody looks yet.
     pub fn new(api: &ApiState) -> Arc<Self> {
-        let thread = Arc::<LookThread>::default();
-        let live = Live::new(api.clone(), Arc::clone(&thread));
-        Arc::new(Self { api: api.clone(), live, forecast: Forecast::new(api.clone(), thread) })
+        Arc::new(Self { api: api.clone(), live: Live::new(api.clone()), forecast: Forecast::new(api.clone()) })
     }
 }
 

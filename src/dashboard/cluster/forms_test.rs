@@ -1,5 +1,6 @@
 //! Pausing and resuming by forms, on a database of its own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -26,12 +27,17 @@ pub struct Got {
 }
 
 async fn ask(api: &ApiState, request: test::TestRequest) -> Got {
-    let dashboard = Dashboard::new(api);
+    ask_of(&Dashboard::new(api), request).await
+}
+
+/// Of pages that have looked before.
+async fn ask_of(dashboard: &Arc<Dashboard>, request: test::TestRequest) -> Got {
+    let api = &dashboard.api;
     let app = App::new()
         .app_data(web::Data::new(BodyReader::new(Duration::from_secs(5))))
         .app_data(web::Data::new(KnownIds::new(api.database_clock.clock().clone())))
         .app_data(web::Data::<Turn>::default())
-        .configure(|config| routes(config, &dashboard));
+        .configure(|config| routes(config, dashboard));
     let app = test::init_service(app).await;
     let answer = test::call_service(&app, request.to_request()).await;
     let header = |name: HeaderName| answer.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
@@ -99,6 +105,20 @@ async fn only_what_was_just_done_is_said() {
     let request = test::TestRequest::get().uri("/cluster").insert_header((COOKIE, "task-scheduler-done=%3Cb%3E"));
     let page = ask(&api, request).await.html;
     assert!(!page.contains("It is paused") && !page.contains("<b>"), "{page}");
+}
+
+#[actix_web::test]
+async fn what_was_just_done_is_on_the_page_that_says_so() {
+    let (api, _folder) = fake::api(Err(PublishError::Full));
+    let dashboard = Dashboard::new(&api);
+    dashboard.live.look().await.unwrap();
+    let cookie = get(&api, "/cluster/pause").await.cookie;
+    let (_, token) = cookie.split_once('=').unwrap();
+    let form = format!("token={token}&label=tenant%3Dzebra&reason=");
+    let got = post_by(&api, "/cluster/pauses", &cookie, &form).await;
+    let page = test::TestRequest::get().uri(&got.location).insert_header((COOKIE, got.cookie.as_str()));
+    let page = ask_of(&dashboard, page).await.html;
+    assert!(page.contains("It is paused") && page.contains("tenant=zebra"), "{page}");
 }
 
 #[actix_web::test]
