@@ -24,15 +24,16 @@ pub fn of(attempts: &[Attempt]) -> Markup {
                         @if before > 0 { "; " (before) " before these are left out" }
                     }
                     thead { tr {
+                        // How it ended comes first: it is seen without scrolling.
                         th.number scope="col" { "Attempt" }
+                        th scope="col" { "Outcome" }
+                        th scope="col" { "Error" }
                         th scope="col" { "Node" }
                         th.number scope="col" { "Epoch" }
+                        th.number scope="col" { "Took" }
                         th scope="col" { "Due" }
                         th scope="col" { "Start" }
                         th scope="col" { "End" }
-                        th.number scope="col" { "Took" }
-                        th scope="col" { "Outcome" }
-                        th scope="col" { "Error" }
                     } }
                     tbody { @for attempt in attempts.iter().skip(before) { (row(attempt)) } }
                 }
@@ -46,14 +47,14 @@ fn row(attempt: &Attempt) -> Markup {
     html! {
         tr {
             th.number scope="row" { (attempt.attempt) }
+            td { (outcome(attempt.outcome)) }
+            td.text { @if let Some(error) = &attempt.error { (clipped(error, CHARS_SHOWN)) } }
             td.text { @if let Some(node) = &attempt.node { (clipped(node, CHARS_SHOWN)) } }
             td.number { @if let Some(epoch) = attempt.epoch { (epoch) } }
+            td.number { (took.unwrap_or_default()) }
             td { (words::instant(attempt.due_at)) }
             td { @if let Some(at) = attempt.started_at { (words::instant(at)) } @else { "not known" } }
             td { (words::instant(attempt.finished_at)) }
-            td.number { (took.unwrap_or_default()) }
-            td { (outcome(attempt.outcome)) }
-            td.text { @if let Some(error) = &attempt.error { (clipped(error, CHARS_SHOWN)) } }
         }
     }
 }
@@ -90,9 +91,9 @@ mod tests {
     fn a_row_says_who_when_and_how_it_ended() {
         let unknown = Attempt { started_at: None, outcome: AttemptOutcome::Ambiguous, ..failed(2) };
         let html = of(&[failed(1), unknown]).into_string();
-        assert!(html.contains("<td class=\"text\">&lt;n&gt;</td><td class=\"number\">3</td>"), "{html}");
-        assert!(html.contains("<td class=\"number\">250.0 ms</td><td>failed</td>"), "{html}");
-        assert!(html.contains("503 &lt;b&gt;‹U+202E›</td>"), "{html}");
+        let node = "<td class=\"text\">&lt;n&gt;</td><td class=\"number\">3</td><td class=\"number\">250.0 ms</td>";
+        assert!(html.contains(node), "{html}");
+        assert!(html.contains("<td>failed</td><td class=\"text\">503 &lt;b&gt;‹U+202E›</td>"), "{html}");
         assert!(html.contains("<td>not known</td>") && html.contains("<td>ambiguous</td>"), "{html}");
         assert!(of(&[]).into_string().contains("None has ended yet"));
     }
