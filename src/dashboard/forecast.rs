@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use super::kept_thread::KeptThread;
 use super::look::Look;
+use crate::actors::Ended;
 use crate::api::ApiState;
 use crate::domain::Timestamp;
 use crate::domain::figures::{begin_of, minute_of};
 use crate::domain::time::Mono;
-use crate::store::{Result, Store, StoreError};
+use crate::store::{Result as StoreResult, Store, StoreError};
 
 /// Minutes each way.
 pub const MINUTES: i64 = 60;
@@ -43,6 +44,14 @@ impl Forecasted {
         let place = minute.checked_sub(first).and_then(|place| usize::try_from(place).ok());
         place.and_then(|place| self.waiting.get(place)).copied().unwrap_or(0)
     }
+}
+
+/// Why there is no count.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+enum NotCounted {
+    Ended(#[from] Ended),
+    Store(#[from] StoreError),
 }
 
 /// A count is under way as long as this lives.
@@ -121,7 +130,7 @@ impl Forecast {
         }
     }
 
-    async fn counted(&self, late: BTreeMap<i64, u64>) -> Result<Forecasted> {
+    async fn counted(&self, late: BTreeMap<i64, u64>) -> Result<Forecasted, NotCounted> {
         let at = self.ask(<dyn Store>::now).await?;
         let minute = minute_of(at);
         let (mut waiting, mut coming) = (Vec::new(), Vec::new());
@@ -136,16 +145,15 @@ impl Forecast {
         Ok(Forecasted { minute: begin_of(minute), coming, waiting, late })
     }
 
-    async fn due_in(&self, from: Timestamp) -> Result<u64> {
+    async fn due_in(&self, from: Timestamp) -> Result<u64, NotCounted> {
         self.ask(move |store| store.due_between(from, from.plus(Duration::from_mins(1)), COUNTED_MAX)).await
     }
 
     async fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&dyn Store) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+        question: impl FnOnce(&dyn Store) -> StoreResult<T> + Send + 'static,
+    ) -> Result<T, NotCounted> {
         let store = Arc::clone(&self.api.store);
-        let answer = self.thread.run(move || question(store.as_ref())).await;
-        answer.unwrap_or_else(|ended| Err(StoreError::Unavailable(ended.to_string())))
+        Ok(self.thread.run(move || question(store.as_ref())).await??)
     }
 }

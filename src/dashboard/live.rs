@@ -27,8 +27,8 @@ use crate::store::Result as StoreResult;
 const EVERY: Duration = Duration::from_secs(1);
 /// A page takes a look that is no older: as a rule none is taken for it while somebody listens.
 const FRESH: Duration = Duration::from_millis(1_250);
-/// A stream on which nothing changes says so after this time: whoever is gone is noticed by it, on both ends.
-const STILL_HERE: Duration = Duration::from_secs(5);
+/// Something is told after each look. If nothing is for so long, one is stuck, and every stream says so.
+const STUCK: Duration = Duration::from_secs(5);
 /// Most streams at once.
 const LISTENERS_MAX: usize = 200;
 
@@ -40,6 +40,8 @@ type Parts = Arc<[(&'static str, Arc<str>)]>;
 struct Told {
     /// Counts what was told.
     number: u64,
+    /// With which number the parts came.
+    rendered: u64,
     parts: Parts,
     /// Why they are older than they should be.
     trouble: Option<Arc<str>>,
@@ -49,11 +51,17 @@ struct Told {
 
 impl Told {
     /// After this comes that.
-    fn then(&self, parts: Parts, trouble: Option<Arc<str>>) -> Self {
+    fn then(&self, parts: Parts) -> Self {
         let is_new =
             |(id, html): &&(&'static str, Arc<str>)| !self.parts.iter().any(|(old, was)| old == id && was == html);
-        let news = event(parts.iter().filter(is_new), trouble.as_deref());
-        Self { number: self.number + 1, parts, trouble, news }
+        let news = event(parts.iter().filter(is_new), None);
+        Self { number: self.number + 1, rendered: self.number + 1, parts, trouble: None, news }
+    }
+
+    /// After this comes nothing, for this reason.
+    fn stopped_by(&self, trouble: &str) -> Self {
+        let (parts, news) = (Arc::clone(&self.parts), event([].iter(), Some(trouble)));
+        Self { number: self.number + 1, rendered: self.rendered, parts, trouble: Some(trouble.into()), news }
     }
 }
 
@@ -152,7 +160,7 @@ impl Live {
     /// What is shown stays as it is, and says so.
     fn complain(&self, trouble: &str) {
         for sender in &self.streams {
-            sender.send_modify(|told| *told = told.then(Arc::clone(&told.parts), Some(trouble.into())));
+            sender.send_modify(|told| *told = told.stopped_by(trouble));
         }
     }
 
@@ -212,7 +220,7 @@ impl Watch {
 }
 
 /// Looks on until nobody listens any more.
-fn begin(dashboard: &web::Data<Dashboard>) {
+fn begin(dashboard: &Arc<Dashboard>) {
     if std::mem::replace(&mut dashboard.live.state().is_looking, true) {
         return;
     }
@@ -247,7 +255,7 @@ async fn render(dashboard: &Arc<Dashboard>, look: Arc<Look>) {
         for (place, sender) in PAGES.into_iter().zip(&shown.live.streams) {
             if sender.receiver_count() > 0 {
                 let last = sender.borrow().clone();
-                sender.send_replace(last.then(parts(place, &look, forecast.as_ref()), None));
+                sender.send_replace(last.then(parts(place, &look, forecast.as_ref())));
             }
         }
     });
@@ -270,6 +278,8 @@ fn parts(place: Place, look: &Look, forecast: Option<&(Forecasted, Duration)>) -
 struct Listener {
     dashboard: Arc<Dashboard>,
     changes: watch::Receiver<Told>,
+    /// What was told before it came is perhaps older than its page.
+    from: u64,
     told: Option<u64>,
 }
 
@@ -277,25 +287,41 @@ fn events(
     dashboard: Arc<Dashboard>,
     changes: watch::Receiver<Told>,
 ) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
-    let listener = Listener { dashboard, changes, told: None };
+    let listener = Listener::new(dashboard, changes);
     stream::unfold(listener, |mut listener| async move {
         if listener.dashboard.api.status.is_stopping() {
             return None;
         }
-        // Without a change the same is said again.
-        let told = tokio::time::timeout(STILL_HERE, listener.changes.changed()).await;
-        if matches!(told, Ok(Err(_))) {
-            return None;
-        }
-        let event = listener.event();
+        let event = match tokio::time::timeout(STUCK, listener.changes.changed()).await {
+            Ok(Ok(())) => listener.event(),
+            Ok(Err(_)) => return None,
+            Err(_) => {
+                // Unless whoever looked has ended in the midst of it, this does nothing.
+                begin(&listener.dashboard);
+                stuck()
+            }
+        };
         Some((Ok(event), listener))
     })
 }
 
+fn stuck() -> Bytes {
+    let trouble = format!("Not live: this node has not looked for {} s", STUCK.as_secs());
+    event([].iter(), Some(&trouble))
+}
+
 impl Listener {
+    fn new(dashboard: Arc<Dashboard>, changes: watch::Receiver<Told>) -> Self {
+        let from = changes.borrow().number;
+        Self { dashboard, changes, from, told: None }
+    }
+
     /// What is new to this one, and how it stands.
     fn event(&mut self) -> Bytes {
         let told = self.changes.borrow_and_update();
+        if told.rendered <= self.from {
+            return event([].iter(), told.trouble.as_deref());
+        }
         let before = self.told.replace(told.number);
         match before.and_then(|before| told.number.checked_sub(before)) {
             Some(0) => event([].iter(), told.trouble.as_deref()),
@@ -308,6 +334,8 @@ impl Listener {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt as _;
+
     use super::*;
     use crate::api::fake;
     use crate::queue::Published;
@@ -323,11 +351,11 @@ mod tests {
         let (api, _folder) = fake::api(Ok(Published::Queued));
         let dashboard = web::Data::from(Dashboard::new(&api));
         let stream = &dashboard.live.streams[0];
-        let changes = stream.subscribe();
-        let mut listener = Listener { dashboard: Arc::clone(&dashboard), changes, told: None };
+        let listens = || Listener::new(Arc::clone(&dashboard), stream.subscribe());
+        let mut listener = listens();
         let tell = |a: &str, b: &str| {
             let parts: Parts = [("a", Arc::from(a)), ("b", Arc::from(b))].into();
-            stream.send_modify(|told| *told = told.then(parts, None));
+            stream.send_modify(|told| *told = told.then(parts));
         };
         tell("<b>1</b>", "2");
         let told = read(&listener.event());
@@ -341,9 +369,39 @@ mod tests {
         dashboard.live.complain("Not live: gone");
         let told = read(&listener.event());
         assert_eq!(told, json!({"sections": {}, "state": "Not live: gone", "live": false}));
-        let mut late = Listener { dashboard: Arc::clone(&dashboard), changes: stream.subscribe(), told: None };
+        let mut late = listens();
+        dashboard.live.complain("Not live: still gone");
         let told = read(&late.event());
-        assert_eq!((&told["sections"], &told["live"]), (&json!({"a": "<b>5</b>", "b": "4"}), &json!(false)));
+        assert_eq!(told, json!({"sections": {}, "state": "Not live: still gone", "live": false}), "its page is newer");
+        tell("<b>5</b>", "6");
+        assert_eq!(read(&late.event())["sections"], json!({"a": "<b>5</b>", "b": "6"}), "all of it");
+        assert_eq!(read(&listener.event())["sections"], json!({"a": "<b>5</b>", "b": "6"}), "it has missed one");
+    }
+
+    #[actix_web::test]
+    async fn a_stream_says_that_a_look_is_stuck_and_that_it_goes_on() {
+        let (api, _folder) = fake::api(Ok(Published::Queued));
+        let dashboard = Dashboard::new(&api);
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let busy = actix_web::rt::spawn({
+            let dashboard = Arc::clone(&dashboard);
+            let work = move || begun.send(()).is_ok() && released.recv().is_ok();
+            async move { dashboard.live.thread.run(work).await }
+        });
+        begins.await.unwrap();
+        let changes = dashboard.live.streams[0].subscribe();
+        begin(&dashboard);
+        let mut events = std::pin::pin!(events(Arc::clone(&dashboard), changes));
+        tokio::time::pause();
+        let told = read(&events.next().await.unwrap().unwrap());
+        assert_eq!(told["state"], json!("Not live: this node has not looked for 5 s"), "{told}");
+        tokio::time::resume();
+        release.send(()).unwrap();
+        assert!(busy.await.unwrap().unwrap());
+        let told = read(&events.next().await.unwrap().unwrap());
+        assert_eq!(told["live"], json!(true), "{told}");
+        assert!(told["sections"]["master"].is_string(), "{told}");
     }
 
     #[actix_web::test]
@@ -366,9 +424,10 @@ mod tests {
         assert!(tokio::time::timeout(soon, &mut next).await.is_err(), "a look is taken elsewhere");
         let mut rendered = std::pin::pin!(render(&dashboard, look));
         assert!(tokio::time::timeout(soon, &mut rendered).await.is_err(), "it is rendered elsewhere");
+        let meanwhile = dashboard.live.look_anew().await.unwrap();
         release.send(()).unwrap();
         assert!(busy.await.unwrap().unwrap());
-        next.await.unwrap();
+        assert!(!Arc::ptr_eq(&next.await.unwrap(), &meanwhile), "it was begun later, though asked for earlier");
         rendered.await;
         assert!(!dashboard.live.streams[0].borrow().parts.is_empty());
     }

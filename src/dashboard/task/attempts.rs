@@ -91,9 +91,9 @@ mod tests {
     fn a_row_says_who_when_and_how_it_ended() {
         let unknown = Attempt { started_at: None, outcome: AttemptOutcome::Ambiguous, ..failed(2) };
         let html = of(&[failed(1), unknown]).into_string();
-        let node = "<td class=\"text\">&lt;n&gt;</td><td class=\"number\">3</td><td class=\"number\">250.0 ms</td>";
-        assert!(html.contains(node), "{html}");
-        assert!(html.contains("<td>failed</td><td class=\"text\">503 &lt;b&gt;‹U+202E›</td>"), "{html}");
+        let row = "<td>failed</td><td class=\"text\">503 &lt;b&gt;‹U+202E›</td><td class=\"text\">&lt;n&gt;</td>\
+            <td class=\"number\">3</td><td class=\"number\">250.0 ms</td>";
+        assert!(html.contains(row), "{html}");
         assert!(html.contains("<td>not known</td>") && html.contains("<td>ambiguous</td>"), "{html}");
         assert!(of(&[]).into_string().contains("None has ended yet"));
     }
