@@ -340,6 +340,17 @@ mod tests {
     use crate::api::fake;
     use crate::queue::Published;
 
+    /// Keeps the thread from all else until what is given back is sent to or dropped.
+    async fn busy(dashboard: &Arc<Dashboard>) -> std::sync::mpsc::Sender<()> {
+        let (release, released) = std::sync::mpsc::channel();
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let dashboard = Arc::clone(dashboard);
+        let work = move || begun.send(()).is_ok() && released.recv().is_ok();
+        actix_web::rt::spawn(async move { dashboard.live.thread.run(work).await });
+        begins.await.unwrap();
+        release
+    }
+
     /// As a browser reads it.
     fn read(event: &Bytes) -> Value {
         let text = std::str::from_utf8(event).unwrap();
@@ -382,14 +393,7 @@ mod tests {
     async fn a_stream_says_that_a_look_is_stuck_and_that_it_goes_on() {
         let (api, _folder) = fake::api(Ok(Published::Queued));
         let dashboard = Dashboard::new(&api);
-        let (release, released) = std::sync::mpsc::channel::<()>();
-        let (begun, begins) = tokio::sync::oneshot::channel();
-        let busy = actix_web::rt::spawn({
-            let dashboard = Arc::clone(&dashboard);
-            let work = move || begun.send(()).is_ok() && released.recv().is_ok();
-            async move { dashboard.live.thread.run(work).await }
-        });
-        begins.await.unwrap();
+        let release = busy(&dashboard).await;
         let changes = dashboard.live.streams[0].subscribe();
         begin(&dashboard);
         let mut events = std::pin::pin!(events(Arc::clone(&dashboard), changes));
@@ -398,7 +402,6 @@ mod tests {
         assert_eq!(told["state"], json!("Not live: this node has not looked for 5 s"), "{told}");
         tokio::time::resume();
         release.send(()).unwrap();
-        assert!(busy.await.unwrap().unwrap());
         let told = read(&events.next().await.unwrap().unwrap());
         assert_eq!(told["live"], json!(true), "{told}");
         assert!(told["sections"]["master"].is_string(), "{told}");
@@ -410,14 +413,7 @@ mod tests {
         let dashboard = web::Data::from(Dashboard::new(&api));
         let look = dashboard.live.next().await.unwrap();
         let _listener = dashboard.live.streams[0].subscribe();
-        let (release, released) = std::sync::mpsc::channel::<()>();
-        let (begun, begins) = tokio::sync::oneshot::channel();
-        let busy = actix_web::rt::spawn({
-            let dashboard = Arc::clone(&dashboard);
-            let work = move || begun.send(()).is_ok() && released.recv().is_ok();
-            async move { dashboard.live.thread.run(work).await }
-        });
-        begins.await.unwrap();
+        let release = busy(&dashboard).await;
         // Anything else would be done by then.
         let soon = Duration::from_millis(100);
         let mut next = std::pin::pin!(dashboard.live.next());
@@ -426,7 +422,6 @@ mod tests {
         assert!(tokio::time::timeout(soon, &mut rendered).await.is_err(), "it is rendered elsewhere");
         let meanwhile = dashboard.live.look_anew().await.unwrap();
         release.send(()).unwrap();
-        assert!(busy.await.unwrap().unwrap());
         assert!(!Arc::ptr_eq(&next.await.unwrap(), &meanwhile), "it was begun later, though asked for earlier");
         rendered.await;
         assert!(!dashboard.live.streams[0].borrow().parts.is_empty());
